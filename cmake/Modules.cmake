@@ -1,0 +1,43 @@
+# One folder is one static library; one folder of tests is one test binary.
+
+# lab_library(NAME [USES target...] [SOURCES extra...])
+# Makes library lab_NAME of every *.cpp in the current folder (not below it).
+function(lab_library name)
+  cmake_parse_arguments(ARG "" "" "USES;SOURCES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "_main\\.cpp$")
+  if(NOT sources AND NOT ARG_SOURCES)
+    add_library(lab_${name} INTERFACE)
+    target_include_directories(lab_${name} INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+    target_link_libraries(lab_${name} INTERFACE ${ARG_USES})
+    return()
+  endif()
+  add_library(lab_${name} STATIC ${sources} ${ARG_SOURCES})
+  target_include_directories(lab_${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+  target_link_libraries(lab_${name} PUBLIC ${ARG_USES})
+endfunction()
+
+# lab_test(NAME [USES target...] [LABELS label...] [TIMEOUT seconds] [WHOLE])
+# Makes test binary NAME of every *.cpp in the current folder; each TEST becomes a ctest entry,
+# or, with WHOLE, the binary is one entry (for tests that share a costly set-up).
+function(lab_test name)
+  cmake_parse_arguments(ARG "WHOLE" "TIMEOUT" "USES;LABELS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  add_executable(${name} ${sources})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+  target_link_libraries(${name} PRIVATE ${ARG_USES} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE LAB_SOURCE_DIR="${CMAKE_SOURCE_DIR}" LAB_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  if(ARG_WHOLE)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  else()
+    gtest_discover_tests(${name} TEST_PREFIX ${name}/ DISCOVERY_TIMEOUT 60
+      PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  endif()
+endfunction()
