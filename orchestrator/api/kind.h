@@ -31,6 +31,7 @@ struct Kind {
   std::vector<std::string> verbs;             // create delete deletecollection get list patch update watch
   std::string schema;                         // type in the schema: "k8s.io.api.apps.v1.Deployment"
   std::string storage_prefix;                 // "/registry/deployments/": shared by all versions of a kind
+  std::string storage_version;                // apiVersion of the stored form; another's where versions share a storage
   std::vector<std::string> selectable_fields; // beside metadata.name and metadata.namespace: "spec.nodeName"
   bool generation = false;                    // metadata.generation rises when spec changes
   bool virtual_kind = false;                  // reviews, Binding, Eviction: handled, never stored
@@ -50,5 +51,10 @@ KindPtr find_kind_by_name(std::string_view api_version, std::string_view kind);
 // in the printers' table get NAME and AGE.
 const std::vector<Column>& columns_of(const Kind& kind);
 json::Array row_of(const Kind& kind, const json::Value& object);
+
+// Rewrites an object of one version as another's (autoscaling v1 and v2, core and events.k8s.io Events), apiVersion
+// included; nothing happens where no conversion is known (the forms are the same). Fields the target has no place for
+// are kept as kube-apiserver keeps them: autoscaling/v1 carries v2's metrics in annotations.
+void convert(json::Value& object, std::string_view to_api_version);
 
 }  // namespace lab::api
