@@ -18,8 +18,8 @@
 namespace lab {
 
 using Duration = std::chrono::steady_clock::duration;
-using TimePoint = std::chrono::steady_clock::time_point;   // monotonic
-using WallTime = std::chrono::system_clock::time_point;    // what goes into objects and certificates
+using TimePoint = std::chrono::steady_clock::time_point;  // monotonic
+using WallTime = std::chrono::system_clock::time_point;   // what goes into objects and certificates
 
 class Loop {
  public:
@@ -29,7 +29,7 @@ class Loop {
   virtual ~Loop() = default;
   virtual void post(Function f) = 0;
   virtual TimerId call_at(TimePoint when, Function f) = 0;
-  virtual void cancel_timer(TimerId id) = 0;   // on the loop's thread; nothing happens when it already ran
+  virtual void cancel_timer(TimerId id) = 0;  // on the loop's thread; nothing happens when it already ran
   virtual TimePoint now() const = 0;
   virtual WallTime wall() const = 0;
 
@@ -46,13 +46,13 @@ class EventLoop final : public Loop {
   EventLoop();
   ~EventLoop() override;
   void run();
-  void stop();   // any thread
+  void stop();  // any thread
   void post(Function f) override;
   TimerId call_at(TimePoint when, Function f) override;
   void cancel_timer(TimerId id) override;
   TimePoint now() const override;
   WallTime wall() const override;
-  void* native();   // boost::asio::io_context*, for base/io and base/http only
+  void* native();  // boost::asio::io_context*, for base/io and base/http only
 
  private:
   struct Impl;
@@ -63,7 +63,7 @@ class EventLoop final : public Loop {
 class LoopThread {
  public:
   explicit LoopThread(std::string name);
-  ~LoopThread();   // stops the loop and joins; pending functions are dropped
+  ~LoopThread();  // stops the loop and joins; pending functions are dropped
   EventLoop& loop() { return *loop_; }
 
  private:
@@ -80,7 +80,9 @@ struct ResumeOn {
   }
   void await_resume() {}
 };
-inline ResumeOn resume_on(Loop& loop) { return ResumeOn{loop}; }
+inline ResumeOn resume_on(Loop& loop) {
+  return ResumeOn{loop};
+}
 
 // Waits on the current loop. False when `stop` ended the wait early.
 Task<bool> sleep_for(Duration d, std::stop_token stop = {});

@@ -66,7 +66,9 @@ Detached drive(std::string name, Task<void> task, std::move_only_function<Task<v
 }  // namespace
 
 Scope::Scope(Loop& loop) : state_(std::make_shared<State>(loop)) {}
-Scope::~Scope() { state_->stop.request_stop(); }
+Scope::~Scope() {
+  state_->stop.request_stop();
+}
 
 void Scope::spawn(std::string name, Task<void> task) {
   if (!state_->enter()) return;
@@ -82,9 +84,20 @@ void Scope::spawn(std::string name, std::move_only_function<Task<void>()> make) 
   });
 }
 
-std::stop_token Scope::token() const { return state_->stop.get_token(); }
-void Scope::request_stop() { state_->stop.request_stop(); }
-Loop& Scope::loop() const { return state_->loop; }
+void Scope::start(std::string name, Task<void> task) {
+  if (!state_->enter()) return;
+  drive(std::move(name), std::move(task), {}, [state = state_] { state->leave(); });
+}
+
+std::stop_token Scope::token() const {
+  return state_->stop.get_token();
+}
+void Scope::request_stop() {
+  state_->stop.request_stop();
+}
+Loop& Scope::loop() const {
+  return state_->loop;
+}
 
 Task<void> Scope::close() {
   OneShot<bool> idle;

@@ -27,6 +27,8 @@ class Scope {
   void spawn(std::string name, Task<void> task);
   // The closure lives as long as the task it makes: the one place where a capturing lambda coroutine is sound.
   void spawn(std::string name, std::move_only_function<Task<void>()> make);
+  // Like spawn(), but runs the task at once, up to its first wait. On the loop's thread only; for hot paths.
+  void start(std::string name, Task<void> task);
 
   std::stop_token token() const;
   void request_stop();

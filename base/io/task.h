@@ -47,7 +47,9 @@ struct Promise : PromiseBase {
   std::variant<std::monostate, T, std::exception_ptr> outcome;
   Task<T> get_return_object();
   template <class U>
-  void return_value(U&& value) { outcome.template emplace<1>(std::forward<U>(value)); }
+  void return_value(U&& value) {
+    outcome.template emplace<1>(std::forward<U>(value));
+  }
   void unhandled_exception() { outcome.template emplace<2>(std::current_exception()); }
   T take() {
     if (outcome.index() == 2) std::rethrow_exception(std::get<2>(outcome));
@@ -109,7 +111,9 @@ class [[nodiscard]] Task {
 
 namespace detail {
 template <class T>
-Task<T> Promise<T>::get_return_object() { return Task<T>(std::coroutine_handle<Promise<T>>::from_promise(*this)); }
+Task<T> Promise<T>::get_return_object() {
+  return Task<T>(std::coroutine_handle<Promise<T>>::from_promise(*this));
+}
 inline Task<void> Promise<void>::get_return_object() {
   return Task<void>(std::coroutine_handle<Promise<void>>::from_promise(*this));
 }
