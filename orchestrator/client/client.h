@@ -27,22 +27,32 @@ class Transport {
 
 // How to reach and authenticate to a server: what a kubeconfig's current context says.
 struct RestConfig {
-  std::string server;                          // https://host:port
+  std::string server;  // https://host:port
   std::string ca_pem;
   std::string certificate_pem, private_key_pem;
   std::string token;
   bool insecure = false;
+  std::string tls_server_name;  // the name to verify instead of the dialled host; may be empty
   std::string user_agent = "lab";
+  std::string ns;  // the context's namespace; "" where it names none
+  // Reads the credentials anew from where they came (files rotate); empty where they cannot change.
+  std::function<Result<RestConfig>()> reload;
 };
-Result<RestConfig> load_kubeconfig(const std::string& path);
-Result<RestConfig> parse_kubeconfig(std::string_view text, const std::string& directory = ".");
+// NotFound or Invalid, naming the file and the field. `context` "" means current-context.
+Result<RestConfig> load_kubeconfig(const std::string& path, const std::string& context = {});
+// Relative file names in it are taken from `directory`.
+Result<RestConfig> parse_kubeconfig(std::string_view text, const std::string& directory = ".",
+                                    const std::string& context = {});
+// Keeps its connections; after a 401 or a failed connection it reloads the credentials, and tries once more when they
+// changed. Used on one loop.
 std::unique_ptr<Transport> make_https_transport(RestConfig config);
 
 struct ListOptions {
   std::string label_selector, field_selector;
-  std::string resource_version;                // "" = current, "0" = any
+  std::string resource_version;  // "" = current, "0" = any
   std::int64_t limit = 0;
   std::string continue_token;
+  std::int64_t timeout_seconds = 0;  // watches: the server ends them after this long; 0: its own choice
 };
 struct WatchEvent {
   enum Type { kAdded, kModified, kDeleted, kBookmark } type = kAdded;
@@ -50,15 +60,15 @@ struct WatchEvent {
 };
 struct DeleteOptions {
   std::optional<std::int64_t> grace_seconds;
-  std::string propagation;                     // "", Foreground, Background, Orphan
-  std::string uid, resource_version;           // preconditions
+  std::string propagation;            // "", Foreground, Background, Orphan
+  std::string uid, resource_version;  // preconditions
 };
 enum class PatchType { kJson, kMerge, kStrategic, kApply };
 
 class WatchStream {
  public:
   virtual ~WatchStream() = default;
-  // Empty at the server's orderly end; kGone when the revision is too old.
+  // Empty at the server's orderly end; kGone when the revision is too old; kCancelled after close().
   virtual Task<Result<std::optional<WatchEvent>>> next() = 0;
   virtual void close() = 0;
 };
@@ -72,13 +82,13 @@ class Client {
   Task<Result<json::Value>> get(Resource r, std::string ns, std::string name);
   Task<Result<json::Value>> list(Resource r, std::string ns = {}, ListOptions options = {});
   Task<Result<json::Value>> create(Resource r, std::string ns, json::Value object);
-  Task<Result<json::Value>> update(Resource r, std::string ns, json::Value object);          // name from metadata
+  Task<Result<json::Value>> update(Resource r, std::string ns, json::Value object);  // name from metadata
   Task<Result<json::Value>> update_status(Resource r, std::string ns, json::Value object);
   Task<Result<json::Value>> patch(Resource r, std::string ns, std::string name, PatchType type, json::Value body,
                                   std::string subresource = {});
   Task<Result<json::Value>> remove(Resource r, std::string ns, std::string name, DeleteOptions options = {});
   Task<Result<json::Value>> create_sub(Resource r, std::string ns, std::string name, std::string subresource,
-                                       json::Value body);      // pods/binding, pods/eviction, serviceaccounts/token
+                                       json::Value body);  // pods/binding, pods/eviction, serviceaccounts/token
   Task<Result<json::Value>> update_sub(Resource r, std::string ns, std::string name, std::string subresource,
                                        json::Value body);
   Task<Result<std::unique_ptr<WatchStream>>> watch(Resource r, std::string ns, ListOptions options);

@@ -1,6 +1,7 @@
 // Informer: a local, always current copy of a resource, kept by list and watch; WorkQueue: the keys that await work.
 //
-// One loop. Handlers run on it, in order; they usually add a key to a queue. Objects are shared and immutable.
+// One loop. Handlers run on it, in order; they usually add a key to a queue. Objects are shared and immutable, always
+// carry apiVersion and kind, and come without managedFields (they are large and no controller reads them).
 #pragma once
 
 #include <functional>
@@ -20,7 +21,7 @@ using ObjectPtr = std::shared_ptr<const json::Value>;
 
 // "namespace/name", or "name" for cluster-scoped objects.
 std::string key_of(const json::Value& object);
-std::pair<std::string, std::string> split_key(const std::string& key);   // namespace (or ""), name
+std::pair<std::string, std::string> split_key(const std::string& key);  // namespace (or ""), name
 
 class Informer {
  public:
@@ -31,19 +32,22 @@ class Informer {
   Informer(Client& client, Resource resource, ListOptions options = {}, std::string ns = {});
   ~Informer();
 
-  void on_change(Handler handler);                      // before start()
-  void add_index(std::string name, IndexFn fn);         // before start()
-  void start(Scope& scope);                             // lists, watches, re-lists for ever
+  void on_change(Handler handler);               // before start()
+  void add_index(std::string name, IndexFn fn);  // before start()
+  void start(Scope& scope);                      // lists, watches, re-lists for ever
   bool synced() const;
   Task<bool> wait_synced(std::stop_token stop = {});
 
-  ObjectPtr get(const std::string& key) const;          // null when absent
-  std::vector<ObjectPtr> list() const;                  // unordered
+  ObjectPtr get(const std::string& key) const;  // null when absent
+  std::vector<ObjectPtr> list() const;          // unordered
   std::vector<ObjectPtr> list_namespace(const std::string& ns) const;
   std::vector<ObjectPtr> by_index(const std::string& index, const std::string& value) const;
   std::size_t size() const;
-  // Takes in an object that this process just wrote, unless the cache already has a newer one.
+  // Takes in an object that this process just wrote, unless the cache already has a newer one. So a controller that
+  // observes its own writes never acts on a cache older than them (client-go's "expectations" are not needed).
   void observe(json::Value object);
+  // The object with this uid was deleted at the server by this process: later news of it are ignored.
+  void observe_deletion(const std::string& key, std::string_view uid);
 
  private:
   struct Impl;
@@ -56,8 +60,8 @@ class WorkQueue {
   explicit WorkQueue(Loop& loop);
   void add(const std::string& key);
   void add_after(const std::string& key, Duration delay);
-  void add_rate_limited(const std::string& key);        // 5 ms, doubling, at most 30 s (per key)
-  void forget(const std::string& key);                  // resets the key's back-off
+  void add_rate_limited(const std::string& key);  // 5 ms, doubling, at most 30 s (per key)
+  void forget(const std::string& key);            // resets the key's back-off
   int failures(const std::string& key) const;
   // The next key; nullopt when stopped. done(key) must follow.
   Task<std::optional<std::string>> get(std::stop_token stop);
@@ -78,11 +82,14 @@ class EventRecorder {
  public:
   EventRecorder(Client& client, Scope& scope, std::string component, std::string host = {});
   ~EventRecorder();
-  void event(const json::Value& object, std::string type, std::string reason, std::string message);
+  // type is Normal or Warning; field_path such as "spec.containers{web}" may be empty. Never waits and never fails:
+  // a flood about one object is thinned out, and what cannot be written is dropped.
+  void event(const json::Value& object, std::string type, std::string reason, std::string message,
+             std::string field_path = {});
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace lab::client

@@ -6,7 +6,7 @@
 namespace lab::client {
 
 struct Resource {
-  std::string_view group;      // "" for core
+  std::string_view group;  // "" for core
   std::string_view version;
   std::string_view plural;
   std::string_view kind;
