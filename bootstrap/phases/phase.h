@@ -1,0 +1,65 @@
+// Phases: what init, join and reset do, as data with one runner. Each phase can be run alone, skipped, or only told.
+//
+// A phase is idempotent: run again after a crash at any point, it completes what is missing and keeps what is right.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace lab::bootstrap {
+
+template <class Context>
+struct Phase {
+  std::string name;                      // "certs", below it "apiserver"
+  std::string summary;                   // shown in help and by --dry-run
+  Result<void> (*run)(Context&) = nullptr;      // null: only a group
+  std::vector<Phase<Context>> children = {};
+  bool (*skip)(const Context&) = nullptr;       // e.g. an addon that is switched off
+};
+
+struct RunOptions {
+  std::vector<std::string> skip;         // "certs", "addon/dns"
+  std::string only;                      // "certs/apiserver"; empty: all
+  bool dry_run = false;
+  // Told before (and, with a result, after) each leaf phase.
+  std::function<void(const std::string& path, const std::string& summary)> on_start;
+};
+
+template <class Context>
+Result<void> run_phases(const std::vector<Phase<Context>>& phases, Context& context, const RunOptions& options,
+                        const std::string& above = {}) {
+  for (const auto& phase : phases) {
+    const std::string path = above.empty() ? phase.name : above + "/" + phase.name;
+    bool skipped = false;
+    for (const auto& s : options.skip) skipped = skipped || s == path;
+    if (skipped || (phase.skip && phase.skip(context))) continue;
+    const bool on_the_way = options.only.empty() || options.only == path || path.starts_with(options.only + "/") ||
+                            options.only.starts_with(path + "/");
+    if (!on_the_way) continue;
+    const bool exact = options.only.empty() || !options.only.starts_with(path + "/");
+    if (phase.run && exact) {
+      if (options.on_start) options.on_start(path, phase.summary);
+      if (!options.dry_run) {
+        if (auto r = phase.run(context); !r)
+          return std::unexpected(std::move(r).error().with_context("phase " + path));
+      }
+    }
+    LAB_CHECK(run_phases(phase.children, context, options, path));
+  }
+  return {};
+}
+
+// "certs", "certs/ca", ...: every path, for --help and for checking what --skip-phases names.
+template <class Context>
+void list_phases(const std::vector<Phase<Context>>& phases, std::vector<std::string>& out, const std::string& above = {}) {
+  for (const auto& phase : phases) {
+    const std::string path = above.empty() ? phase.name : above + "/" + phase.name;
+    out.push_back(path);
+    list_phases(phase.children, out, path);
+  }
+}
+
+}  // namespace lab::bootstrap

@@ -1,0 +1,36 @@
+// ServiceManager: installs, starts and removes a node's daemons, through systemd where it is PID 1, else through
+// `lab supervise`, which is started when it is not running. Blocking.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "bootstrap/supervise/unit.h"
+
+namespace lab::bootstrap {
+
+struct ServiceState {
+  std::string name;
+  bool running = false;
+  int restarts = 0;
+  std::string last_end;
+};
+
+class ServiceManager {
+ public:
+  static std::unique_ptr<ServiceManager> detect();
+  virtual ~ServiceManager() = default;
+  virtual std::string name() const = 0;                     // "systemd" or "lab supervise"
+  // Writes the unit and starts it; one that runs with another description is restarted.
+  virtual Result<void> ensure_running(const Unit& unit) = 0;
+  virtual Result<void> restart(const std::string& name) = 0;
+  virtual Result<void> remove(const std::string& name) = 0; // stops it, waits for its end, removes the unit
+  virtual Result<std::vector<ServiceState>> list() = 0;     // our units only
+  virtual std::string log_hint(const std::string& name) const = 0;   // the command that shows its log
+};
+
+bool systemd_running();
+
+}  // namespace lab::bootstrap
