@@ -21,11 +21,10 @@ Result<std::string> encode_protobuf(const json::Value& object);
 Result<json::Value> decode_message(const Type& type, std::string_view bytes);
 Result<std::string> encode_message(const Type& type, const json::Value& object);
 
-// The type of an apiVersion and kind; null when unknown. Also knows List kinds, DeleteOptions, Status, Patch bodies' kinds.
-const Type* type_of(std::string_view api_version, std::string_view kind);
-
 // Decodes by Content-Type: JSON, YAML or protobuf; kUnsupportedMedia (415) otherwise.
-Result<json::Value> decode_body(std::string_view content_type, std::string_view body);
+// `duplicates` takes what strict decoding says of keys that stand twice (the last one wins).
+Result<json::Value> decode_body(std::string_view content_type, std::string_view body,
+                                std::vector<std::string>* duplicates = nullptr);
 
 // What strict decoding finds, worded as Kubernetes words it: `unknown field "spec.foo"`, `duplicate field "a.b"`.
 std::vector<std::string> unknown_fields(const Type& type, const json::Value& object);
