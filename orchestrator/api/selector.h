@@ -1,4 +1,5 @@
-// Label and field selectors, as in ?labelSelector=, ?fieldSelector= and LabelSelector objects.
+// Label and field selectors, as in ?labelSelector=, ?fieldSelector= and LabelSelector objects
+// (apimachinery's labels and fields packages). Values; any thread.
 #pragma once
 
 #include <string>
@@ -18,15 +19,17 @@ class LabelSelector {
   // A plain map of labels (Service.spec.selector); an empty map selects nothing.
   static LabelSelector from_map(const json::Object& labels);
   bool matches(const json::Object& labels) const;
-  bool empty() const { return requirements_.empty() && !nothing_; }   // selects all
+  bool empty() const { return requirements_.empty() && !nothing_; }  // selects all
   std::string text() const;
 
  private:
   struct Requirement {
     std::string key;
-    enum Op { kIn, kNotIn, kExists, kNotExists, kGt, kLt } op;
+    enum Op { kEquals, kNotEquals, kIn, kNotIn, kExists, kNotExists, kGt, kLt } op;
     std::vector<std::string> values;
   };
+  static Result<void> check(const Requirement& requirement);
+  friend class SelectorParser;
   std::vector<Requirement> requirements_;
   bool nothing_ = false;
 };
@@ -40,12 +43,21 @@ class FieldSelector {
     bool equal = true;
   };
   const std::vector<Requirement>& requirements() const { return requirements_; }
-  // Fields are looked up by their dotted path in the object; absent is "".
+  // Fields are looked up by their dotted path in the object, see field_value().
   bool matches(const json::Value& object) const;
   bool empty() const { return requirements_.empty(); }
 
  private:
   std::vector<Requirement> requirements_;
 };
+
+// A field as selectors compare it: text as it is, numbers and booleans in JSON's words. An absent field is "", or its
+// zero value for the few that are numbers or booleans (spec.unschedulable). Event's "source" and Job's
+// "status.successful" name no field of their own and are resolved as kube-apiserver resolves them.
+std::string field_value(const json::Value& object, std::string_view path);
+
+// Whether a text may be a label's key ("app.kubernetes.io/name") or value; the reason why not, or "".
+std::string label_key_problem(std::string_view key);
+std::string label_value_problem(std::string_view value);
 
 }  // namespace lab::api
