@@ -1,0 +1,160 @@
+#include "orchestrator/apiserver/cached_object.h"
+
+#include <algorithm>
+
+#include "orchestrator/apiserver/status.h"
+
+namespace lab::apiserver {
+namespace {
+
+constexpr std::string_view kMetadataOpen = "\"metadata\":{";
+
+// A dotted path into an object; scalars as selectors see them.
+std::string field_text(const json::Value& object, std::string_view path) {
+  const json::Value* at = &object;
+  while (!path.empty()) {
+    auto dot = path.find('.');
+    at = &json::at(*at, path.substr(0, dot));
+    path = dot == std::string_view::npos ? std::string_view{} : path.substr(dot + 1);
+  }
+  if (at->is_string()) return std::string(json::as_str(*at));
+  if (at->is_bool()) return at->get_bool() ? "true" : "false";
+  if (at->is_number()) return json::dump(*at);
+  return {};
+}
+
+// Defaults that field selectors see although the stored object may leave the field out.
+std::string_view absent_value(std::string_view path) {
+  if (path == "spec.unschedulable" || path == "spec.hostNetwork") return "false";
+  return {};
+}
+
+}  // namespace
+
+ObjectMeta meta_of(const api::Kind& kind, const json::Value& object) {
+  ObjectMeta meta;
+  meta.labels = json::map(object, "metadata", "labels");
+  meta.fields.reserve(kind.selectable_fields.size());
+  for (const auto& path : kind.selectable_fields) {
+    auto text = field_text(object, path);
+    if (text.empty()) text = absent_value(path);
+    meta.fields.push_back(std::move(text));
+  }
+  return meta;
+}
+
+CachedObject::CachedObject(std::string_view key_rest, const std::string& stored, store::Revision revision,
+                           store::Revision create_revision, ObjectMeta meta)
+    : bytes_(http::buffer(splice_revision(stored, revision))),
+      revision_(revision),
+      create_revision_(create_revision),
+      meta_(std::move(meta)) {
+  auto slash = key_rest.find('/');
+  if (slash != std::string_view::npos) ns_ = key_rest.substr(0, slash);
+  name_ = slash == std::string_view::npos ? key_rest : key_rest.substr(slash + 1);
+}
+
+std::shared_ptr<const json::Value> CachedObject::value(bool keep) const {
+  if (auto known = value_.load()) return known;
+  auto parsed = json::parse(*bytes_);
+  auto value = std::make_shared<const json::Value>(parsed ? std::move(*parsed) : json::Value());
+  if (keep) value_.store(value);
+  return value;
+}
+
+std::string encode_stored(const json::Value& object) {
+  std::string out = "{\"kind\":" + json::dump(json::at(object, "kind"));
+  out += ",\"apiVersion\":" + json::dump(json::at(object, "apiVersion"));
+  out += ",\"metadata\":{";
+  bool first = true;
+  auto field = [&](std::string_view key, const json::Value& value) {
+    if (!first) out += ',';
+    first = false;
+    out += '"';
+    out += key;   // keys of objects and metadata come from the schema: nothing to escape
+    out += "\":";
+    out += json::dump(value);
+  };
+  for (const auto& [key, value] : json::map(object, "metadata"))
+    if (key != "resourceVersion" && key != "selfLink" && key != "managedFields") field(key, value);
+  out += '}';
+  for (const auto& [key, value] : json::as_object(object))
+    if (key != "kind" && key != "apiVersion" && key != "metadata") {
+      out += ",";
+      out += json::dump(json::Value(key));
+      out += ":";
+      out += json::dump(value);
+    }
+  out += '}';
+  return out;
+}
+
+std::string splice_revision(const std::string& stored, store::Revision revision) {
+  auto at = stored.find(kMetadataOpen);
+  if (at == std::string::npos) return stored;
+  at += kMetadataOpen.size();
+  std::string out;
+  out.reserve(stored.size() + 48);
+  out.append(stored, 0, at);
+  out += "\"resourceVersion\":\"";
+  out += std::to_string(revision);
+  out += stored.compare(at, 1, "}") == 0 ? "\"" : "\",";
+  out.append(stored, at, std::string::npos);
+  return out;
+}
+
+std::string storage_key(const api::Kind& kind, std::string_view ns, std::string_view name) {
+  std::string key = kind.storage_prefix;
+  if (kind.namespaced) {
+    key += ns;
+    key += '/';
+  }
+  key += name;
+  return key;
+}
+
+bool Selection::selects(const CachedObject& object) const {
+  if (!ns.empty() && ns != object.ns()) return false;
+  if (!name.empty() && name != object.name()) return false;
+  for (const auto& field : fields) {
+    const auto& meta = object.meta().fields;
+    const std::string& actual = field.index == -1   ? object.name()
+                                : field.index == -2 ? object.ns()
+                                                    : meta[static_cast<std::size_t>(field.index)];
+    if ((actual == field.value) != field.equal) return false;
+  }
+  return labels.empty() || labels.matches(object.meta().labels);
+}
+
+Result<Selection> parse_selection(const api::Kind& kind, std::string_view ns, std::string_view name,
+                                  std::string_view label_selector, std::string_view field_selector) {
+  Selection out;
+  out.ns = ns;
+  out.name = name;
+  if (!label_selector.empty()) {
+    LAB_TRY(out.labels, api::LabelSelector::parse(label_selector));
+  }
+  if (field_selector.empty()) return out;
+  LAB_TRY(auto fields, api::FieldSelector::parse(field_selector));
+  for (const auto& want : fields.requirements()) {
+    int index = 0;
+    if (want.path == "metadata.name") {
+      index = -1;
+      if (want.equal && out.name.empty()) out.name = want.value;
+    } else if (want.path == "metadata.namespace") {
+      index = -2;
+    } else {
+      auto it = std::ranges::find(kind.selectable_fields, want.path);
+      if (it == kind.selectable_fields.end())
+        return Failure(bad_request("Unable to find \"" + kind.api_version() + ", Resource=" + kind.plural +
+                                   "\" that match label selector \"" + std::string(label_selector) +
+                                   "\", field selector \"" + std::string(field_selector) +
+                                   "\": field label not supported: " + want.path));
+      index = static_cast<int>(it - kind.selectable_fields.begin());
+    }
+    out.fields.push_back({index, want.value, want.equal});
+  }
+  return out;
+}
+
+}  // namespace lab::apiserver

@@ -1,0 +1,96 @@
+// Registry: the one engine that writes objects of every kind.
+//
+// Values go in and come out in the version of the kind the request named; they are stored in the storage version. Writes
+// run on the caller's loop and come back to it once the change is on disk and in the watch cache, so that the writer's
+// next read sees it. A commit that lost a race is begun again from the newly read object unless the client gave a
+// resourceVersion.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/io/task.h"
+#include "orchestrator/api/kind.h"
+#include "orchestrator/apiserver/hooks.h"
+#include "orchestrator/apiserver/object_writer.h"
+#include "orchestrator/apiserver/watch_cache.h"
+
+namespace lab::apiserver {
+
+enum class FieldValidation { kIgnore, kWarn, kStrict };
+
+struct WriteOptions {
+  Identity user;
+  std::string verb;
+  std::string subresource;
+  bool dry_run = false;
+  FieldValidation field_validation = FieldValidation::kWarn;
+  std::vector<std::string> duplicate_fields;   // found in the request's text
+};
+
+struct DeleteRequest {
+  std::optional<std::int64_t> grace_seconds;
+  std::string propagation;                     // "", Orphan, Background, Foreground
+  std::optional<bool> orphan_dependents;       // older spelling
+  std::string uid, resource_version;           // preconditions
+};
+
+struct Written {
+  CachedPtr object;                            // as committed; null after a dry run
+  json::Value value;                           // of a dry run, in the storage version
+  bool created = false;
+  bool removed = false;                        // the object has left the store
+  std::vector<std::string> warnings;
+};
+
+class Registry final : public ObjectWriter {
+ public:
+  Registry(store::Store& store, WatchCache& cache, const KindTable& kinds, const WritePolicy& policy);
+
+  // The new object in the request's version, made of the current one.
+  using Transform = std::function<Result<json::Value>(const json::Value& current)>;
+
+  Task<Result<Written>> create(api::KindPtr kind, std::string ns, json::Value object, WriteOptions options);
+  // `may_create`: a PUT of an absent object creates it, for kinds that allow it.
+  Task<Result<Written>> update(api::KindPtr kind, std::string ns, std::string name, Transform transform,
+                               WriteOptions options, bool may_create = false);
+  Task<Result<Written>> remove(api::KindPtr kind, std::string ns, std::string name, DeleteRequest request,
+                               WriteOptions options);
+
+  // ObjectWriter
+  Task<Result<json::Value>> create(api::KindPtr kind, json::Value object) override;
+  Task<Result<json::Value>> mutate(api::KindPtr kind, std::string ns, std::string name, Change change,
+                                   std::string subresource) override;
+  Task<Result<void>> remove(api::KindPtr kind, std::string ns, std::string name) override;
+
+  // The stored kind behind a request's kind.
+  api::KindPtr storage_kind(const api::Kind& kind) const;
+  WatchCache& cache() { return cache_; }
+  store::Store& store() { return store_; }
+
+ private:
+  struct Attempt;   // one try of an update
+  WriteContext context(const api::Kind& kind, std::string ns, std::string name, const WriteOptions& options) const;
+  Result<json::Value> prepare_create(const api::Kind& kind, WriteContext& ctx, const json::Value& decoded);
+  Result<json::Value> prepare_update(const api::Kind& kind, const api::Kind& storage, WriteContext& ctx,
+                                     const CachedObject& current, const json::Value& old, json::Value object,
+                                     const WriteOptions& options);
+  Task<Result<store::Revision>> commit(WriteContext& ctx, std::string key, store::Bytes value, ObjectMeta meta,
+                                       std::optional<store::Revision> expect);
+  // Commits and waits until the cache shows it.
+  Task<Result<Written>> put(WriteContext& ctx, const api::Kind& storage, json::Value object, store::Revision expect);
+  Task<Result<Written>> erase(WriteContext& ctx, const api::Kind& storage, CachedPtr current, json::Value value);
+
+  store::Store& store_;
+  WatchCache& cache_;
+  const KindTable& kinds_;
+  const WritePolicy& policy_;
+};
+
+// A new object's decoding: strictness, wrong types, normal form. Findings become warnings or a 400.
+Result<void> decode_strictly(const api::Kind& kind, json::Value& object, const WriteOptions& options,
+                             std::vector<std::string>& warnings);
+
+}  // namespace lab::apiserver
