@@ -2,6 +2,7 @@
 // kinds.cpp; a CustomResourceDefinition adds a row at run time.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -47,14 +48,15 @@ const std::vector<KindPtr>& builtin_kinds();
 KindPtr find_kind(std::string_view group, std::string_view version, std::string_view plural);
 KindPtr find_kind_by_name(std::string_view api_version, std::string_view kind);
 
-// Columns of a kind for `kubectl get`, and one row's cells for an object (meta.k8s.io/v1 Table). Kinds without an entry
-// in the printers' table get NAME and AGE.
+// Columns of a kind for `kubectl get`, and one row's cells for an object (meta.k8s.io/v1 Table), wide ones included.
+// Kinds without an entry in the printers' table get NAME and AGE. Ages are as of `now`.
 const std::vector<Column>& columns_of(const Kind& kind);
-json::Array row_of(const Kind& kind, const json::Value& object);
+json::Array row_of(const Kind& kind, const json::Value& object,
+                   std::chrono::system_clock::time_point now = std::chrono::system_clock::now());
 
 // Rewrites an object of one version as another's (autoscaling v1 and v2, core and events.k8s.io Events), apiVersion
-// included; nothing happens where no conversion is known (the forms are the same). Fields the target has no place for
-// are kept as kube-apiserver keeps them: autoscaling/v1 carries v2's metrics in annotations.
+// included; where no conversion is known the forms are the same, and only apiVersion changes. What autoscaling/v1 has
+// no place for travels in annotations, so that a v1 client's update loses nothing.
 void convert(json::Value& object, std::string_view to_api_version);
 
 }  // namespace lab::api
