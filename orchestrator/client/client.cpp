@@ -188,7 +188,10 @@ Task<Result<json::Value>> Client::get(Resource r, std::string ns, std::string na
 }
 
 Task<Result<json::Value>> Client::list(Resource r, std::string ns, ListOptions options) {
-  return call(transport(), make_request("GET", with_query(path_of(r, ns), query_of(options))));
+  auto request = make_request("GET", with_query(path_of(r, ns), query_of(options)));
+  if (options.metadata_only)
+    request.headers.set("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json");
+  return call(transport(), std::move(request));
 }
 
 Task<Result<json::Value>> Client::create(Resource r, std::string ns, json::Value object) {
@@ -229,7 +232,10 @@ Task<Result<std::unique_ptr<WatchStream>>> Client::watch(Resource r, std::string
   auto query = query_of(options);
   query.add("watch", "true");
   query.add("allowWatchBookmarks", "true");
-  LAB_CO_TRY(auto stream, co_await transport().open(make_request("GET", with_query(path_of(r, ns), query))));
+  auto request = make_request("GET", with_query(path_of(r, ns), query));
+  if (options.metadata_only)
+    request.headers.set("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json");
+  LAB_CO_TRY(auto stream, co_await transport().open(std::move(request)));
   if (stream->status() != 200) {
     // A refusal is short; the bound keeps a broken server from filling memory.
     http::Response refusal;

@@ -52,6 +52,7 @@ struct ListOptions {
   std::string resource_version;  // "" = current, "0" = any
   std::int64_t limit = 0;
   std::string continue_token;
+  bool metadata_only = false;        // asks for PartialObjectMetadata; the answer may still be whole objects
   std::int64_t timeout_seconds = 0;  // watches: the server ends them after this long; 0: its own choice
 };
 struct WatchEvent {

@@ -53,6 +53,7 @@ struct Informer::Impl {
   std::string ns;
 
   std::vector<Handler> handlers;
+  std::function<void(json::Value&)> transform;
   std::vector<std::pair<std::string, IndexFn>> index_fns;
   std::unordered_map<std::string, Index> indexes;
   Index by_namespace;
@@ -84,12 +85,14 @@ struct Informer::Impl {
 
   void store(json::Value object) {
     if (auto* fields = object.if_object()) {
-      if (!fields->contains("kind")) (*fields)["kind"] = resource.kind;
-      if (!fields->contains("apiVersion"))
+      // Items of lists come without; metadata-only answers carry the kind of their envelope.
+      if (!fields->contains("kind") || options.metadata_only) (*fields)["kind"] = resource.kind;
+      if (!fields->contains("apiVersion") || options.metadata_only)
         (*fields)["apiVersion"] = resource.group.empty()
                                       ? std::string(resource.version)
                                       : std::string(resource.group) + "/" + std::string(resource.version);
       json::erase(object, "metadata", "managedFields");
+      if (transform) transform(object);
     }
     std::string key = key_of(object);
     auto& slot = objects[key];
@@ -250,6 +253,10 @@ void Informer::on_change(Handler handler) {
 }
 void Informer::add_index(std::string name, IndexFn fn) {
   impl_->index_fns.emplace_back(std::move(name), std::move(fn));
+}
+
+void Informer::set_transform(std::function<void(json::Value&)> fn) {
+  impl_->transform = std::move(fn);
 }
 
 void Informer::start(Scope& scope) {

@@ -34,7 +34,9 @@ class Informer {
 
   void on_change(Handler handler);               // before start()
   void add_index(std::string name, IndexFn fn);  // before start()
-  void start(Scope& scope);                      // lists, watches, re-lists for ever
+  // Shrinks each object before it is kept (apiVersion, kind, name, namespace, uid and resourceVersion must stay).
+  void set_transform(std::function<void(json::Value&)> fn);  // before start()
+  void start(Scope& scope);                                  // lists, watches, re-lists for ever
   bool synced() const;
   Task<bool> wait_synced(std::stop_token stop = {});
 
