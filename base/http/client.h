@@ -22,20 +22,20 @@ class ResponseStream {
 };
 
 struct Upgraded {
-  Response head;                    // status 101, or the refusal with its body
-  std::unique_ptr<Stream> stream;   // null when refused
+  Response head;                   // status 101, or the refusal with its body
+  std::unique_ptr<Stream> stream;  // null when refused
 };
 
 struct Endpoint {
   std::string host;
   int port = 443;
-  std::optional<TlsClientConfig> tls;   // none: plain HTTP
-  std::string unix_path;                // instead of host and port
+  std::optional<TlsClientConfig> tls;  // none: plain HTTP
+  std::string unix_path;               // instead of host and port
 };
 
 struct ClientOptions {
   Duration connect_timeout = std::chrono::seconds(10);
-  Duration request_timeout = std::chrono::seconds(60);   // whole request; streams: until the head
+  Duration request_timeout = std::chrono::seconds(60);  // whole request; streams: until the head
   std::size_t max_idle_connections = 8;
 };
 

@@ -33,11 +33,11 @@ class ResponseWriter {
 using Handler = std::function<Task<void>(Request, ResponseWriter&)>;
 
 struct ServerOptions {
-  std::string address = "127.0.0.1";   // or "unix:/path"
-  int port = 0;                        // 0: any free port, see Server::port()
+  std::string address = "127.0.0.1";  // or "unix:/path"
+  int port = 0;                       // 0: any free port, see Server::port()
   int threads = 2;
-  std::size_t max_body_bytes = 3 * 1024 * 1024;   // larger: 413, and the connection is closed
-  std::function<Result<TlsServerConfig>()> tls;   // empty: plain. Called anew by reload_tls()
+  std::size_t max_body_bytes = 3 * 1024 * 1024;  // larger: 413, and the connection is closed
+  std::function<Result<TlsServerConfig>()> tls;  // empty: plain. Called anew by reload_tls()
   Duration idle_timeout = std::chrono::seconds(300);
 };
 
@@ -45,9 +45,9 @@ class Server {
  public:
   // Binds and listens before it returns: a port in use is an error here, naming the port and how to find its owner.
   static Result<std::unique_ptr<Server>> start(ServerOptions options, Handler handler);
-  virtual ~Server() = default;          // stops accepting, ends connections, joins its threads
+  virtual ~Server() = default;  // stops accepting, ends connections, joins its threads
   virtual int port() const = 0;
-  virtual Result<void> reload_tls() = 0;   // new connections use the new certificate
+  virtual Result<void> reload_tls() = 0;  // new connections use the new certificate
   virtual void shutdown(Duration grace) = 0;
 };
 

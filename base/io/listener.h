@@ -51,6 +51,7 @@ class Listener {
 // What accept() gave, as a stream of the current loop. The TLS form does the handshake; on the way out of a failed one
 // a client that spoke plain HTTP is told so, as Go's server does.
 Accepted accept_plain(int fd);
-Task<Result<Accepted>> accept_tls(int fd, std::shared_ptr<TlsContext> context, Duration timeout);
+Task<Result<Accepted>> accept_tls(int fd, std::shared_ptr<TlsContext> context, Duration timeout,
+                                  std::stop_token stop = {});
 
 }  // namespace lab

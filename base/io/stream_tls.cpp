@@ -253,19 +253,28 @@ Task<Result<TlsDialed>> dial_tls(std::string host, int port, TlsClientConfig con
   co_return co_await dial_tls(std::move(host), port, std::move(*context), timeout);
 }
 
-Task<Result<Accepted>> accept_tls(int fd, std::shared_ptr<TlsContext> context, Duration timeout) {
+Task<Result<Accepted>> accept_tls(int fd, std::shared_ptr<TlsContext> context, Duration timeout, std::stop_token stop) {
   Accepted out;
   out.peer.address = peer_address(fd).text();
   out.peer.local_address = local_address(fd).text();
   auto stream =
       std::make_unique<TlsStream>(ConnectedSocket{std::make_unique<Descriptor>(fd), out.peer.address}, context);
+  // Stop may come from any thread, and after the handshake: the loop looks whether there is still something to close.
+  auto shaking = std::make_shared<TlsStream*>(stream.get());
+  Loop& loop = *Loop::current();
   Result<void> done;
   {
+    std::stop_callback on_stop(stop, [&loop, shaking] {
+      loop.post([shaking] {
+        if (*shaking) (*shaking)->descriptor().close();
+      });
+    });
     Deadline deadline(timeout, [s = stream.get()] { s->descriptor().close(); });
     done = co_await stream->handshake({}, true);
     if (!done && deadline.expired())
       done = fail(Code::kTimeout, "TLS with " + out.peer.address + ": no handshake in time");
   }
+  *shaking = nullptr;
   if (!done) {
     if (stream->spoke_http()) {
       static constexpr std::string_view kText =
