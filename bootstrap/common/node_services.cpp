@@ -1,0 +1,57 @@
+#include "bootstrap/common/node_services.h"
+
+#include "base/fs.h"
+#include "bootstrap/common/cluster.h"
+#include "bootstrap/common/runtime.h"
+
+namespace lab::bootstrap {
+
+namespace {
+
+constexpr const char* kKubeletConfig = "/etc/kubernetes/kubelet.conf";
+constexpr const char* kBootstrapConfig = "/etc/kubernetes/bootstrap-kubelet.conf";
+constexpr const char* kCniDirectory = "/opt/cni/bin";
+
+Result<void> ensure_runtime(ServiceManager& services, const std::string& socket) {
+  if (socket_answers(socket)) return {};
+  if (socket.ends_with(kContainerdSocket))
+    LAB_CHECK(services.ensure_running({.name = "containerd",
+                                       .description = "containerd container runtime",
+                                       .argv = {"/usr/bin/containerd"},
+                                       .native_unit = "containerd"}));
+  return wait_until(std::chrono::seconds(30), "a container runtime on " + socket,
+                    "install one (apt-get install containerd) and see its log: " + services.log_hint("containerd"),
+                    [&]() -> Result<void> {
+                      if (socket_answers(socket)) return {};
+                      return fail(Code::kUnavailable, "nothing listens there");
+                    });
+}
+
+}  // namespace
+
+Result<void> start_node_services(ServiceManager& services, const NodeServices& node) {
+  const std::string self = fs::self_exe();
+  LAB_CHECK(fs::make_dirs(kCniDirectory));
+  LAB_CHECK(fs::symlink(self, fs::join(kCniDirectory, "lab-cni")));
+  LAB_CHECK(ensure_runtime(services, node.cri_socket));
+
+  Unit agent{.name = "lab-agent", .description = "Kubernetes node agent of lab"};
+  agent.argv = {self, "agent", "--kubeconfig", kKubeletConfig, "--bootstrap-kubeconfig", kBootstrapConfig,
+                "--hostname-override", node.node_name, "--node-ip", node.node_ip, "--container-runtime-endpoint",
+                node.cri_socket, "--cluster-dns", node.dns_address, "--cluster-domain", node.dns_domain,
+                "--service-cluster-ip-range", node.service_cidr, "--cluster-cidr", node.pod_cidr};
+  for (const auto& t : node.taints) {
+    agent.argv.push_back("--register-with-taints");
+    agent.argv.push_back(t);
+  }
+  LAB_CHECK(services.ensure_running(agent));
+
+  if (!node.overlay) return {};
+  return services.ensure_running({.name = "lab-overlay",
+                                  .description = "Pod network of lab",
+                                  .argv = {self, "overlay", "--kubeconfig", kKubeletConfig, "--hostname-override",
+                                           node.node_name, "--node-ip", node.node_ip, "--cluster-cidr", node.pod_cidr},
+                                  .after = {"lab-agent"}});
+}
+
+}  // namespace lab::bootstrap

@@ -1,0 +1,22 @@
+// The daemons that every node runs: the agent (kubelet, service proxy, DNS) and the overlay network.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bootstrap/services/service_manager.h"
+
+namespace lab::bootstrap {
+
+struct NodeServices {
+  std::string node_name, node_ip, cri_socket;
+  std::string dns_address, dns_domain;
+  std::string service_cidr, pod_cidr;
+  std::vector<std::string> taints;           // registered with the node: "key=value:Effect"
+  bool overlay = true;
+};
+
+// Installs the CNI plugin, makes sure that a container runtime answers, and starts the daemons.
+Result<void> start_node_services(ServiceManager& services, const NodeServices& node);
+
+}  // namespace lab::bootstrap

@@ -1,0 +1,86 @@
+// lab init: makes this machine a cluster's master. kubeadm's phases, flags and texts.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bootstrap/common/cluster.h"
+#include "bootstrap/common/progress.h"
+#include "bootstrap/phases/phase.h"
+#include "bootstrap/services/service_manager.h"
+#include "pki/bootstrap_token.h"
+#include "pki/certificate_set.h"
+
+namespace lab::bootstrap {
+
+inline constexpr const char* kKubernetesDirectory = "/etc/kubernetes";
+inline constexpr const char* kDataDirectory = "/var/lib/lab";
+inline constexpr const char* kControlPlaneTaint = "node-role.kubernetes.io/control-plane";
+inline constexpr const char* kNodeTokenGroup = "system:bootstrappers:kubeadm:default-node-token";
+
+struct InitOptions {
+  std::string advertise_address;             // empty: chosen, and shown with the reason
+  int bind_port = 6443;
+  std::string pod_network_cidr = "10.244.0.0/16";
+  std::string service_cidr = "10.96.0.0/12";
+  std::string service_dns_domain = "cluster.local";
+  std::string control_plane_endpoint;
+  std::string node_name;
+  std::string cri_socket;                    // empty: found
+  std::string cert_dir;                      // default /etc/kubernetes/pki
+  std::vector<std::string> extra_sans;
+  std::string token;                         // empty: generated
+  std::chrono::seconds token_ttl{24 * 3600}; // 0: never expires
+  pki::KeyAlgorithm key_algorithm = pki::KeyAlgorithm::kEcdsaP256;
+  bool taint_master = true;
+  std::chrono::seconds node_grace{40};       // until a silent node is NotReady
+  std::chrono::seconds pod_toleration{300};  // default toleration of not-ready and unreachable
+  std::vector<std::string> ignore_preflight;
+  RunOptions run;
+};
+
+struct InitContext {
+  InitOptions options;
+  Progress progress;
+  std::unique_ptr<ServiceManager> services;
+  std::unique_ptr<Cluster> admin;            // opened by the phases that talk to the API
+  std::string service_address, dns_address;  // 10.96.0.1 and 10.96.0.10
+  pki::BootstrapToken token;
+  bool token_made = false;
+
+  std::string endpoint() const;              // "10.0.0.1:6443", or the control-plane endpoint
+  std::string server_url() const { return "https://" + endpoint(); }
+  std::string cert_dir() const { return options.cert_dir; }
+  pki::CertificateSetOptions certificate_options() const;
+  Result<Cluster*> cluster();
+};
+
+const std::vector<Phase<InitContext>>& init_phases();
+
+// Fills in what was not given (address, node name, socket) and checks the rest, before anything is written.
+Result<void> complete_options(InitContext& context);
+// All phases; the closing text on success.
+Result<void> run_init(InitOptions options);
+
+// The phases, one file each group.
+Result<void> preflight_phase(InitContext& c);
+Result<void> certificate_phase(InitContext& c, const std::string& name);
+Result<void> kubeconfig_phase(InitContext& c, const std::string& name);
+Result<void> control_plane_phase(InitContext& c);
+Result<void> wait_control_plane_phase(InitContext& c);
+Result<void> kubelet_start_phase(InitContext& c);
+Result<void> upload_config_phase(InitContext& c);
+Result<void> mark_control_plane_phase(InitContext& c);
+Result<void> bootstrap_token_phase(InitContext& c);
+Result<void> addon_overlay_phase(InitContext& c);
+Result<void> addon_dns_phase(InitContext& c);
+Result<void> addon_proxy_phase(InitContext& c);
+Result<void> join_command_phase(InitContext& c);
+
+// "kubeadm join ..." for a token of this cluster.
+Result<std::string> join_command(const std::string& endpoint, const std::string& ca_pem, const pki::BootstrapToken& token);
+
+}  // namespace lab::bootstrap

@@ -1,0 +1,109 @@
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+
+#include "base/crypto/encoding.h"
+#include "base/fs.h"
+#include "base/yaml/yaml.h"
+#include "bootstrap/common/cluster.h"
+#include "join/join.h"
+#include "pki/certificate.h"
+
+namespace lab::join {
+
+namespace {
+
+constexpr const char* kClusterInfoPath = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
+constexpr long kTolerableSkew = 300;   // seconds
+
+// "Sun, 22 Nov 2026 00:10:00 GMT" (RFC 9110, 5.6.7) against this machine's clock: positive when ours is ahead.
+long clock_skew(const http::Response& response) {
+  std::tm tm{};
+  const std::string date(response.headers.get("date"));
+  if (date.empty() || !::strptime(date.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &tm)) return 0;
+  return static_cast<long>(std::time(nullptr) - ::timegm(&tm));
+}
+
+Result<json::Value> fetch(const client::RestConfig& config) {
+  auto cluster = bootstrap::Cluster::connect(config);
+  LAB_TRY(auto response, cluster->raw({.target = kClusterInfoPath}));
+  if (long skew = clock_skew(response); std::labs(skew) > kTolerableSkew)
+    return fail(Code::kInvalid, "this machine's clock is " + std::to_string(std::labs(skew)) + " s " +
+                                    (skew > 0 ? "ahead of" : "behind") + " the master's; certificates and tokens would not be valid",
+                "set the clock (date -s ... or an NTP client) and join again");
+  if (response.status != 200) return std::unexpected(client::error_of(response));
+  return json::parse(response.text());
+}
+
+Failure unknown_token(const json::Value& config_map, const pki::BootstrapToken& token) {
+  std::string known;
+  for (const auto& [key, value] : json::map(config_map, "data"))
+    if (std::string_view(key).starts_with("jws-kubeconfig-"))
+      known += (known.empty() ? "" : ", ") + std::string(std::string_view(key).substr(15));
+  return fail(Code::kUnauthorized,
+              "the cluster does not know the token \"" + token.id + "\": it has expired, was deleted, or belongs to another cluster" +
+                  (known.empty() ? " (no token is valid there now)" : " (valid there now: " + known + ")"),
+              "make one on the master: lab token create --print-join-command");
+}
+
+Result<void> check_pins(const std::string& ca_pem, const std::vector<std::string>& pins) {
+  std::string met;
+  for (const auto& certificate : pki::split_bundle(ca_pem)) {
+    LAB_TRY(auto pin, pki::pin(certificate));
+    for (const auto& want : pins)
+      if (pin == want) return {};
+    met += (met.empty() ? "" : ", ") + pin;
+  }
+  std::string wanted;
+  for (const auto& p : pins) wanted += (wanted.empty() ? "" : ", ") + p;
+  return fail(Code::kUnauthorized, "the cluster's CA is not the expected one: expected " + wanted + ", met " + met,
+              "the master may have been set up anew, or another machine answers at this address; take the join command "
+              "from the master again: lab token create --print-join-command");
+}
+
+Result<ClusterInfo> from_kubeconfig(const std::string& text) {
+  LAB_TRY(auto config, yaml::parse(text));
+  const auto& clusters = json::list(config, "clusters");
+  if (clusters.empty()) return fail(Code::kInvalid, "the kubeconfig names no cluster");
+  LAB_TRY(auto ca, crypto::base64_decode(json::str(clusters[0], "cluster", "certificate-authority-data")));
+  ClusterInfo info{.server = std::string(json::str(clusters[0], "cluster", "server")), .ca_pem = std::move(ca)};
+  if (info.server.empty() || info.ca_pem.empty())
+    return fail(Code::kInvalid, "the kubeconfig names no server, or holds no CA");
+  return info;
+}
+
+}  // namespace
+
+Result<ClusterInfo> discover(const std::string& host, int port, const pki::BootstrapToken& token,
+                             const std::vector<std::string>& pins, bool skip_pin) {
+  client::RestConfig open;
+  open.server = "https://" + host + ":" + std::to_string(port);
+  open.insecure = true;
+  LAB_TRY(auto untrusted, fetch(open));
+  const std::string kubeconfig(json::str(untrusted, "data", "kubeconfig"));
+  const auto jws = json::str(untrusted, "data", "jws-kubeconfig-" + token.id);
+  if (jws.empty()) return unknown_token(untrusted, token);
+  if (!pki::verify_cluster_info(kubeconfig, jws, token))
+    return fail(Code::kUnauthorized, "the cluster's signature was not made with the secret of the token \"" + token.id + "\"",
+                "check the token for a typing error; lab token list on the master shows it");
+  LAB_TRY(auto info, from_kubeconfig(kubeconfig));
+  if (!skip_pin) LAB_CHECK(check_pins(info.ca_pem, pins));
+
+  // Once more over TLS that the CA vouches for: whoever answers also holds a certificate of this cluster.
+  client::RestConfig verified;
+  verified.server = open.server;
+  verified.ca_pem = info.ca_pem;
+  LAB_TRY(auto trusted, fetch(verified));
+  if (json::str(trusted, "data", "kubeconfig") != kubeconfig)
+    return fail(Code::kUnauthorized, "the cluster-info changed between two reads", "join again");
+  return info;
+}
+
+Result<ClusterInfo> discover_from_file(const std::string& path) {
+  LAB_TRY(auto text, fs::read_file(path));
+  auto info = from_kubeconfig(text);
+  if (!info) return std::unexpected(std::move(info).error().with_context("read " + path));
+  return info;
+}
+
+}  // namespace lab::join
