@@ -47,6 +47,12 @@ std::string field_value(const json::Value& object, std::string_view path) {
     std::string_view component = json::str(object, "source", "component");
     return std::string(component.empty() ? json::str(object, "reportingComponent") : component);
   }
+  // An Event of either version is asked by either version's names.
+  if (path.starts_with("regarding.") && !json::has(object, "regarding"))
+    return field_value(object, "involvedObject." + std::string(path.substr(10)));
+  if (path.starts_with("involvedObject.") && json::has(object, "regarding"))
+    return field_value(object, "regarding." + std::string(path.substr(15)));
+  if (path == "reportingController" && !json::has(object, "reportingController")) path = "reportingComponent";
   std::string_view rest = path == "status.successful" ? "status.succeeded" : path;
   const json::Value* v = &object;
   while (!rest.empty() && !v->is_null()) {

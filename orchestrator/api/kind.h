@@ -32,7 +32,6 @@ struct Kind {
   std::vector<std::string> verbs;             // create delete deletecollection get list patch update watch
   std::string schema;                         // type in the schema: "k8s.io.api.apps.v1.Deployment"
   std::string storage_prefix;                 // "/registry/deployments/": shared by all versions of a kind
-  std::string storage_version;                // apiVersion of the stored form; another's where versions share a storage
   std::vector<std::string> selectable_fields; // beside metadata.name and metadata.namespace: "spec.nodeName"
   bool generation = false;                    // metadata.generation rises when spec changes
   bool virtual_kind = false;                  // reviews, Binding, Eviction: handled, never stored
@@ -53,10 +52,5 @@ KindPtr find_kind_by_name(std::string_view api_version, std::string_view kind);
 const std::vector<Column>& columns_of(const Kind& kind);
 json::Array row_of(const Kind& kind, const json::Value& object,
                    std::chrono::system_clock::time_point now = std::chrono::system_clock::now());
-
-// Rewrites an object of one version as another's (autoscaling v1 and v2, core and events.k8s.io Events), apiVersion
-// included; where no conversion is known the forms are the same, and only apiVersion changes. What autoscaling/v1 has
-// no place for travels in annotations, so that a v1 client's update loses nothing.
-void convert(json::Value& object, std::string_view to_api_version);
 
 }  // namespace lab::api

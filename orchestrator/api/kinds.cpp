@@ -34,7 +34,6 @@ struct GroupVersion {
   const char* version;
   const char* schema;  // package of the schema's types
   std::vector<Row> rows;
-  const char* storage_version = "";  // where another version of the group is the stored one
 };
 
 // Groups in kube-apiserver's order of discovery, the preferred version first; rows by plural.
@@ -84,8 +83,7 @@ const std::vector<GroupVersion>& table() {
            {"Event", "events", kNone, "ev",
             "regarding.kind regarding.namespace regarding.name regarding.uid regarding.apiVersion "
             "regarding.resourceVersion regarding.fieldPath reason reportingController type"},
-       },
-       "v1"},
+       }},
       {"authentication.k8s.io",
        "v1",
        "k8s.io.api.authentication.v1",
@@ -109,8 +107,7 @@ const std::vector<GroupVersion>& table() {
       {"autoscaling",
        "v1",
        "k8s.io.api.autoscaling.v1",
-       {{"HorizontalPodAutoscaler", "horizontalpodautoscalers", kStatus | kAll, "hpa"}},
-       "autoscaling/v2"},
+       {{"HorizontalPodAutoscaler", "horizontalpodautoscalers", kStatus | kAll, "hpa"}}},
       {"batch",
        "v1",
        "k8s.io.api.batch.v1",
@@ -214,7 +211,6 @@ KindPtr kind_of(const GroupVersion& gv, const Row& row) {
   }
   k->schema = std::string(gv.schema) + "." + row.kind;
   if (!k->virtual_kind) k->storage_prefix = std::string("/registry/") + (*row.storage ? row.storage : row.plural) + "/";
-  k->storage_version = *gv.storage_version ? gv.storage_version : k->api_version();
   k->selectable_fields = words(row.fields);
   return k;
 }
