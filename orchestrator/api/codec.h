@@ -17,6 +17,8 @@ inline constexpr std::string_view kProtobufMagic{"k8s\0", 4};
 Result<json::Value> decode_protobuf(std::string_view body);
 // An object to an enveloped protobuf body. Fields the type does not know are dropped.
 Result<std::string> encode_protobuf(const json::Value& object);
+// One frame of a watch in protobuf: a bare WatchEvent around an enveloped object, without the length prefix.
+Result<std::string> encode_watch_event(std::string_view event_type, const json::Value& object);
 // Bare messages, without the envelope.
 Result<json::Value> decode_message(const Type& type, std::string_view bytes);
 Result<std::string> encode_message(const Type& type, const json::Value& object);
@@ -32,7 +34,8 @@ std::vector<std::string> duplicate_fields(std::string_view json_text);
 // Removes unknown fields and nulls; normalises quantities and times; BadRequest when a field has a wrong JSON type, in
 // Go's words: `json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32`.
 Result<void> normalize(const Type& type, json::Value& object);
-// What Go's encoder would add: zero values of fields that are neither omitempty nor pointers (creationTimestamp: null...).
+// What Go's encoder would add: zero values of fields that are neither omitempty nor pointers (creationTimestamp:
+// null...).
 void add_zero_values(const Type& type, json::Value& object);
 
 }  // namespace lab::api

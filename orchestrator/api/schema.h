@@ -18,19 +18,35 @@ namespace lab::api {
 class Type;
 
 enum class Base : std::uint8_t {
-  kString, kBool, kInt32, kInt64, kUint32, kUint64, kDouble, kBytes,
-  kMessage,       // another Type
+  kString,
+  kBool,
+  kInt32,
+  kInt64,
+  kUint32,
+  kUint64,
+  kDouble,
+  kBytes,
+  kMessage,  // another Type
   // Special JSON forms:
-  kQuantity, kTime, kMicroTime, kIntOrString, kRawExtension, kJson, kFieldsV1, kDuration,
-  kStringList,     // a JSON array of strings that is a message on the wire (Verbs, ExtraValue)
-  kSchemaOrArray, kSchemaOrBool, kSchemaOrStrings,   // JSONSchemaProps, or an array of them, a bool, strings
+  kQuantity,
+  kTime,
+  kMicroTime,
+  kIntOrString,
+  kRawExtension,
+  kJson,
+  kFieldsV1,
+  kDuration,
+  kStringList,  // a JSON array of strings that is a message on the wire (Verbs, ExtraValue)
+  kSchemaOrArray,
+  kSchemaOrBool,
+  kSchemaOrStrings,  // JSONSchemaProps, or an array of them, a bool, strings
 };
 
 struct Field {
-  std::string_view name;            // JSON name
-  std::uint32_t number = 0;         // protobuf field number; 0: never on the wire (apiVersion, kind)
+  std::string_view name;     // JSON name
+  std::uint32_t number = 0;  // protobuf field number; 0: never on the wire (apiVersion, kind)
   Base base = Base::kString;
-  const Type* message = nullptr;    // for kMessage
+  const Type* message = nullptr;  // for kMessage and kSchemaOr...
   bool repeated = false;
   bool map = false;                 // map<string, base>
   bool inlined = false;             // json:",inline": the message's fields stand in the parent
@@ -39,23 +55,24 @@ struct Field {
   bool required = false;            // in OpenAPI's sense
   std::string_view patch_strategy;  // "merge", "replace", "retainKeys", "merge,retainKeys"
   std::string_view patch_merge_key;
-  std::string_view list_type;       // "atomic", "set", "map"
+  std::string_view list_type;  // "atomic", "set", "map"
   std::vector<std::string_view> list_map_keys;
-  std::string_view default_value;   // JSON text of +default
-  std::string_view go_type;         // "int32", "[]v1.Container": for error messages
-  std::vector<std::string_view> enum_values;   // of a +enum type
+  std::string_view default_value;             // JSON text of +default
+  std::string_view go_type;                   // "int32", "[]v1.Container": for error messages
+  std::vector<std::string_view> enum_values;  // of a +enum type
   std::string_view doc;
 };
 
 class Type {
  public:
-  std::string_view name() const { return name_; }          // "k8s.io.api.core.v1.Pod"
-  std::string_view short_name() const;                     // "Pod"
-  std::string openapi_name() const;                        // "io.k8s.api.core.v1.Pod"
+  std::string_view name() const { return name_; }  // "k8s.io.api.core.v1.Pod"
+  std::string_view short_name() const;             // "Pod"
+  std::string openapi_name() const;                // "io.k8s.api.core.v1.Pod"
   std::string_view doc() const;
   const std::vector<Field>& fields() const;                // in Go's order, which is the order of JSON output
   const Field* by_json(std::string_view json_name) const;  // looks through inlined messages too
   const Field* by_number(std::uint32_t number) const;
+  const std::vector<const Field*>& wire_fields() const;  // those with a number, in its order: the order on the wire
 
  private:
   friend struct SchemaReader;
