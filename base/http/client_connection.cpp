@@ -93,11 +93,6 @@ Task<Result<std::string>> ClientConnection::read_body() {
     if (!in_.empty() && !complete_) LAB_CO_CHECK(advance());
     if (!message_->body.empty()) co_return std::exchange(message_->body, {});
     if (complete_) co_return std::string();
-    if (!in_.empty() && parser_->head_done()) {  // the head came with the first bytes of the body
-      std::size_t before = in_.size();
-      LAB_CO_CHECK(advance());
-      if (in_.size() != before || complete_ || !message_->body.empty()) continue;
-    }
     LAB_CO_TRY(bool more, co_await fill());
     if (!more) {
       if (parser_->end() != H1Parser::Status::kDone) {

@@ -71,7 +71,10 @@ int note_failure(int ok, X509_STORE_CTX* store) {
   auto* failure = static_cast<TlsVerifyFailure*>(SSL_get_ex_data(ssl, failure_index()));
   if (!ok && failure && failure->error == 0) {
     failure->error = X509_STORE_CTX_get_error(store);
-    if (X509* certificate = X509_STORE_CTX_get_current_cert(store)) {
+    // A self-signed root at the chain's end tells less than the leaf it stands behind.
+    bool root = failure->error == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
+    X509* certificate = root ? X509_STORE_CTX_get0_cert(store) : X509_STORE_CTX_get_current_cert(store);
+    if (certificate) {
       failure->subject = name_text(X509_get_subject_name(certificate));
       failure->issuer = name_text(X509_get_issuer_name(certificate));
       failure->names = alternative_names(certificate);
@@ -168,7 +171,7 @@ Result<void> tls_prepare(SSL* ssl, const TlsContext& context, const std::string&
 Error tls_handshake_error(const TlsContext& context, const TlsVerifyFailure& failure, const std::string& who,
                           const std::string& wanted_name, bool server) {
   unsigned long code = ERR_peek_error();
-  if (failure.error != 0 && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+  if (failure.error != 0 && (!server || context.requires_peer())) {
     ERR_clear_error();
     return verify_error(context, failure, who, wanted_name);
   }
