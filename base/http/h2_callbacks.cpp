@@ -7,6 +7,8 @@ namespace lab::http {
 
 namespace {
 
+constexpr std::size_t kDiscardLimit = 64 * 1024 * 1024;
+
 H2Connection& self(void* user) {
   return *static_cast<H2Connection*>(user);
 }
@@ -42,7 +44,6 @@ nghttp2_session* H2Callbacks::make_session(H2Connection* connection) {
   nghttp2_session_callbacks_set_on_header_callback(callbacks, header);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data_chunk);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, frame_received);
-  nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frame_sent);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, stream_closed);
   nghttp2_session* session = nullptr;
   nghttp2_session_server_new(&session, callbacks, connection);
@@ -89,13 +90,19 @@ void H2Callbacks::dispatch(H2Connection& connection, const std::shared_ptr<H2Str
   connection.ready_.push_back(stream);
 }
 
-int H2Callbacks::data_chunk(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* data,
+int H2Callbacks::data_chunk(nghttp2_session* session, std::uint8_t, std::int32_t id, const std::uint8_t* data,
                             std::size_t length, void* user) {
   auto& streams = self(user).streams_;
   auto found = streams.find(id);
   if (found == streams.end()) return 0;
   auto& stream = found->second;
-  if (stream->dispatched || stream->refused) return 0;
+  if (stream->dispatched || stream->refused) {
+    // What follows a refusal is dropped, as clients commonly read the answer only when they have sent all; but not for
+    // ever (RFC 9113, 8.1).
+    stream->discarded += length;
+    if (stream->discarded > kDiscardLimit) nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+    return 0;
+  }
   auto& body = stream->request.body;
   if (body.size() + length > self(user).shared().options.max_body_bytes) {
     stream->refused = 413;
@@ -122,7 +129,6 @@ int H2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame* f
   if (found == connection.streams_.end()) return 0;
   auto& stream = found->second;
   if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
-    stream->complete = true;
     dispatch(connection, stream);
   } else if (frame->hd.type == NGHTTP2_HEADERS) {
     if (stream->refused) {
@@ -131,19 +137,6 @@ int H2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame* f
       nghttp2_nv status = field(":status", "100");
       nghttp2_submit_headers(session, NGHTTP2_FLAG_NONE, stream->id, nullptr, &status, 1, nullptr);
     }
-  }
-  return 0;
-}
-
-int H2Callbacks::frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
-  bool last = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-              (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA);
-  if (!last) return 0;
-  auto& streams = self(user).streams_;
-  auto found = streams.find(frame->hd.stream_id);
-  // Answered before the request was complete: the rest is not wanted (RFC 9113, 8.1).
-  if (found != streams.end() && !found->second->complete) {
-    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
   }
   return 0;
 }

@@ -15,7 +15,6 @@ struct H2Callbacks {
   static int data_chunk(nghttp2_session*, std::uint8_t flags, std::int32_t id, const std::uint8_t* data,
                         std::size_t length, void* user);
   static int frame_received(nghttp2_session*, const nghttp2_frame*, void* user);
-  static int frame_sent(nghttp2_session*, const nghttp2_frame*, void* user);
   static int stream_closed(nghttp2_session*, std::int32_t id, std::uint32_t error, void* user);
   static ssize_t read_body(nghttp2_session*, std::int32_t id, std::uint8_t* into, std::size_t length,
                            std::uint32_t* flags, nghttp2_data_source* source, void* user);

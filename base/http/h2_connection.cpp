@@ -188,8 +188,9 @@ void H2Connection::abort() {
 }
 
 bool H2Connection::overdue(TimePoint now) const {
+  // Nothing runs here (a request that never becomes complete, an answer that is not read), or a write does not get on.
   bool stuck = writing_ && !out_.empty();
-  return (streams_.empty() || stuck) && now - since_ > worker_.shared.options.idle_timeout;
+  return (running_ == 0 || stuck) && now - since_ > worker_.shared.options.idle_timeout;
 }
 
 }  // namespace lab::http

@@ -20,10 +20,10 @@ struct H2Stream {
   std::int32_t id = 0;
   Request request;
   std::size_t head_bytes = 0;
-  bool complete = false;    // the whole request is here
-  bool dispatched = false;  // a handler runs or ran, or a refusal was sent
-  bool gone = false;        // reset, or the connection ended
-  int refused = 0;          // status of a refusal that does not wait for the rest of the request
+  bool dispatched = false;    // a handler runs or ran, or a refusal was sent
+  bool gone = false;          // reset, or the connection ended
+  int refused = 0;            // status of a refusal that does not wait for the rest of the request
+  std::size_t discarded = 0;  // bytes that came after a refusal
 
   // The answer's body on its way out.
   std::deque<Buffer> pieces;

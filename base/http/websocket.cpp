@@ -49,7 +49,7 @@ class WebSocketImpl final : public WebSocket {
       input_ = {buffer.data(), *n};
       int rc = wslay_event_recv(context_);
       // After a violation wslay has queued the close frame that says so, and reads no more.
-      violated_ = rc != 0 || (!input_.empty() && !wslay_event_get_close_received(context_));
+      violated_ = rc != 0 || (!wslay_event_get_read_enabled(context_) && !wslay_event_get_close_received(context_));
       input_ = {};
       LAB_CO_CHECK(co_await pump());
     }

@@ -16,10 +16,11 @@ std::string HttpTest::run(std::vector<std::string> argv, std::string input, int 
 }
 
 namespace {
-Task<std::string> raw_exchange(int port, std::string bytes) {
+Task<std::string> raw_exchange(int port, std::string bytes, bool end_after) {
   auto s = co_await dial_tcp("127.0.0.1", port, std::chrono::seconds(10));
   if (!s) co_return "error: " + s.error().text();
   (void)co_await (*s)->write(bytes);
+  if (end_after) (void)co_await (*s)->shutdown_write();
   std::string out;
   char buffer[4096];
   while (true) {
@@ -30,8 +31,8 @@ Task<std::string> raw_exchange(int port, std::string bytes) {
 }
 }  // namespace
 
-std::string HttpTest::raw(std::string bytes) {
-  return run_task(raw_exchange(server_->port(), std::move(bytes)));
+std::string HttpTest::raw(std::string bytes, bool end_after) {
+  return run_task(raw_exchange(server_->port(), std::move(bytes), end_after));
 }
 
 }  // namespace lab::http::test

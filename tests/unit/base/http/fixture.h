@@ -58,7 +58,7 @@ class HttpTest : public ::testing::Test {
   std::string run(std::vector<std::string> argv, std::string input = {}, int expected_status = 0);
 
   // Raw bytes to the server and everything it answers until it closes (plain servers).
-  std::string raw(std::string bytes);
+  std::string raw(std::string bytes, bool end_after = false);  // end_after: half-closes behind them
 
   TestCa ca_;
   Pem identity_ = ca_.issue({.cn = "kube-apiserver"});

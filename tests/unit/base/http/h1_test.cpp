@@ -108,15 +108,13 @@ TEST_F(H1, HandlersThatThrowOrForgetGet500) {
 
 // Random bytes, and random damage to good requests: the server answers or closes, and goes on serving.
 TEST_F(H1, SurvivesGarbage) {
-  ServerOptions o;
-  o.idle_timeout = 200ms;  // what looks like an unfinished request ends by itself
-  serve(o, describe);
+  serve({}, describe);
   std::mt19937 random(20240607);
   const std::string good =
       "POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
       "7\r\n\r\n{\"a\":1}"
       "GET /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
-  for (int i = 0; i < 150; ++i) {
+  for (int i = 0; i < 600; ++i) {
     std::string bytes = good;
     if (i % 3 == 0) {
       bytes.assign(random() % 500, '\0');
@@ -125,7 +123,7 @@ TEST_F(H1, SurvivesGarbage) {
       for (unsigned k = 0; k <= random() % 6; ++k) bytes[random() % bytes.size()] = static_cast<char>(random());
       if (i % 3 == 1) bytes.resize(random() % bytes.size());
     }
-    auto out = raw(bytes);
+    auto out = raw(bytes, true);
     EXPECT_TRUE(out.empty() || out.starts_with("HTTP/1.1 ")) << i;
   }
   auto still = raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
