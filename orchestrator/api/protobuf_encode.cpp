@@ -52,7 +52,12 @@ class Encoder {
     for (const auto* entry : entries) {
       const std::size_t begun = out.begin(f.number);
       out.bytes(1, entry->key());
-      if (!entry->value().is_null()) LAB_CHECK(value(f, 2, entry->value()));
+      // A null is Go's zero value: an empty message.
+      if (!entry->value().is_null()) {
+        LAB_CHECK(value(f, 2, entry->value()));
+      } else {
+        out.bytes(2, "");
+      }
       out.end(begun);
     }
     return {};

@@ -128,7 +128,9 @@ class Generator:
         comments = package.named.get(name, ("", []))[1]
         if "enum" not in gotypes.markers(comments):
             return [], ""
-        docs = {value: gotypes.prose(doc) for kind, value, doc in package.constants if kind == name}
+        # "PullAlways means that ..." reads "`"Always"` means that ...".
+        docs = {value: gotypes.prose(doc).removeprefix(constant).strip()
+                for constant, kind, value, doc in package.constants if kind == name}
         lines = [f' - `"{value}"`' + (f" {docs[value]}" if docs[value] else "") for value in sorted(docs)]
         return sorted(docs), "\n\nPossible enum values:\n" + "\n".join(lines)
 

@@ -31,12 +31,12 @@ class Package:
     group: str
     structs: dict = field(default_factory=dict)     # name -> GoStruct
     named: dict = field(default_factory=dict)       # other named types: name -> (definition, comments)
-    constants: list = field(default_factory=list)   # (type, value, comments)
+    constants: list = field(default_factory=list)   # (name, type, value, comments)
     imports: dict = field(default_factory=dict)     # alias -> import path
 
 
 FIELD = re.compile(r"^\t(?:(\w+)\s+)?([\w.*\[\]{}]+)\s+`([^`]*)`")
-CONSTANT = re.compile(r'^\s+\w+\s+(\w+)\s*=\s*"([^"]*)"')
+CONSTANT = re.compile(r'^\s+(\w+)\s+(\w+)\s*=\s*"([^"]*)"')
 
 
 def read(root, path):
@@ -80,7 +80,7 @@ def read_file(name, package):
                 package.imports[match[1] or match[2].rsplit("/", 1)[-1]] = match[2]
         elif in_constants or line.startswith("const "):
             if match := CONSTANT.match(line if in_constants else line.replace("const", "", 1)):
-                package.constants.append((match[1], match[2], comments))
+                package.constants.append((match[1], match[2], match[3], comments))
         elif match := re.match(r"type (\w+) struct ?\{", line):
             struct = GoStruct(match[1], comments)
             package.structs[struct.name] = struct
