@@ -109,7 +109,10 @@ std::optional<MacAddress> MacAddress::parse(std::string_view text) {
 MacAddress MacAddress::from_seed(std::string_view seed) {
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
   for (unsigned char c : seed) hash = (hash ^ c) * 1099511628211u;
-  hash ^= hash >> 29;
+  // FNV leaves the high bits alike for similar seeds: mix (MurmurHash3's finaliser).
+  hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdu;
+  hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53u;
+  hash ^= hash >> 33;
   MacAddress out;
   for (int i = 0; i < 6; ++i) out.bytes[i] = static_cast<std::uint8_t>(hash >> (8 * i));
   out.bytes[0] = (out.bytes[0] & 0xfc) | 0x02;

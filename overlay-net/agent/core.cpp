@@ -1,0 +1,242 @@
+#include "overlay-net/agent/core.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/netlink/conntrack.h"
+
+namespace lab::overlay {
+namespace {
+
+std::string owner_of(const std::string& container_id, const std::string& ifname) {
+  return container_id + "/" + ifname;
+}
+
+json::Value peer_json(const Peer& p) {
+  return json::Object{
+      {"name", p.name}, {"address", p.underlay.text()}, {"podCIDR", p.pod_cidr.text()}, {"vtepMAC", p.vtep_mac.text()}};
+}
+
+Peer peer_from(const json::Value& v) {
+  Peer p{std::string(json::str(v, "name"))};
+  p.underlay = IpAddress::parse(json::str(v, "address")).value_or(IpAddress());
+  p.pod_cidr = Cidr::parse(json::str(v, "podCIDR")).value_or(Cidr());
+  p.vtep_mac = MacAddress::parse(json::str(v, "vtepMAC")).value_or(MacAddress());
+  return p;
+}
+
+// A UDP flow to a host port stays bound to the pod it went to; the next pod on that port must get new ones.
+void forget_flows_to(const IpAddress& pod) {
+  auto done = conntrack_remove(IPPROTO_UDP,
+                               [&](const ConntrackFlow& f) { return f.reply_source == pod && f.destination != pod; });
+  if (!done) log::warn("stale UDP flows stay", {{"pod", pod.text()}, {"error", done.error().text()}});
+}
+
+}  // namespace
+
+AgentCore::AgentCore(CoreOptions options) : options_(std::move(options)) {
+  recall();
+}
+
+void AgentCore::set_pod_cidr(Cidr pod_cidr) {
+  std::lock_guard lock(mutex_);
+  if (pod_cidr.empty() || pod_cidr.network() == pod_cidr_) return;
+  if (!pod_cidr_.empty()) {
+    log::warn("this node's pod range changed; pods keep their addresses until they are made anew",
+              {{"from", pod_cidr_.text()}, {"to", pod_cidr.text()}});
+  }
+  pod_cidr_ = pod_cidr.network();
+  datapath_.reset();
+  allocator_.reset();
+}
+
+void AgentCore::set_peers(std::vector<Peer> peers) {
+  std::lock_guard lock(mutex_);
+  std::ranges::sort(peers, {}, &Peer::name);
+  peers_ = std::move(peers);
+}
+
+Result<void> AgentCore::reconcile() {
+  std::lock_guard lock(mutex_);
+  auto done = reconcile_locked();
+  auto problem = done ? std::string() : done.error().text();
+  if (problem != problem_ && !problem.empty()) log::warn("pod network is not up", {{"reason", problem}});
+  problem_ = problem;
+  return done;
+}
+
+Result<void> AgentCore::reconcile_locked() {
+  LAB_CHECK(open_parts());
+  LAB_TRY(auto report, datapath_->reconcile(peers_));
+  for (const auto& w : report.warnings) {
+    if (std::ranges::find(report_.warnings, w) == report_.warnings.end()) log::warn(w);
+  }
+  if (report.changes) {
+    log::info(
+        "pod network programmed",
+        {{"peers", peers_.size()}, {"changes", report.changes}, {"mtu", report.mtu}, {"range", pod_cidr_.text()}});
+  }
+  report_ = std::move(report);
+  LAB_CHECK(update_firewall());
+  LAB_CHECK(install_conflist(options_.cni_dir, options_.socket_path));
+  ready_ = true;
+  remember();
+  return {};
+}
+
+Result<void> AgentCore::open_parts() {
+  if (pod_cidr_.empty()) {
+    return fail(Code::kUnavailable, "this node has no pod range yet",
+                "Node.spec.podCIDR is set by the node IPAM controller: check --pod-network-cidr and the controllers");
+  }
+  if (!allocator_) {
+    LAB_TRY(allocator_, RangeAllocator::open(fs::join(options_.state_dir, "addresses.journal"), pod_cidr_));
+  }
+  if (!datapath_) {
+    DatapathConfig config{.vni = options_.vni,
+                          .port = options_.port,
+                          .underlay = options_.underlay,
+                          .pod_cidr = pod_cidr_,
+                          .vtep_mac = vtep_mac()};
+    LAB_TRY(auto datapath, Datapath::open(std::move(config)));
+    datapath_.emplace(std::move(datapath));
+  }
+  return {};
+}
+
+Result<void> AgentCore::update_firewall() {
+  FirewallState state{.pod_cidr = pod_cidr_, .host_ports = host_ports()};
+  for (const auto& p : peers_) state.cluster_cidrs.push_back(p.pod_cidr);
+  std::erase_if(state.cluster_cidrs, [](const Cidr& c) { return !c.address.is_v4(); });
+  auto script = firewall_script(state);
+  if (script == firewall_) return {};
+  LAB_CHECK(apply_firewall(state));
+  firewall_ = std::move(script);
+  return {};
+}
+
+std::vector<HostPort> AgentCore::host_ports() const {
+  std::vector<HostPort> out;
+  for (const auto& a : allocator_->all()) {
+    auto note = json::parse(a.note);
+    if (!note) continue;
+    auto request = pod_request_from(*note);
+    if (!request) continue;
+    for (const auto& p : request->ports) {
+      out.push_back({p.protocol, static_cast<std::uint16_t>(p.host_port),
+                     IpAddress::parse(p.host_ip).value_or(IpAddress()), a.address,
+                     static_cast<std::uint16_t>(p.container_port)});
+    }
+  }
+  return out;
+}
+
+Failure AgentCore::not_ready() const {
+  return fail(Code::kUnavailable, "the pod network of this node is not up" + (problem_.empty() ? "" : ": " + problem_));
+}
+
+PodNetwork AgentCore::network_of(const Allocation& a) const {
+  return {{a.address, pod_cidr_.prefix}, gateway_address(pod_cidr_), datapath_->config().bridge, report_.mtu};
+}
+
+Result<PodNetwork> AgentCore::add_pod(const PodRequest& request) {
+  std::lock_guard lock(mutex_);
+  if (!ready_ || !allocator_ || !datapath_) return not_ready();
+  auto owner = owner_of(request.container_id, request.ifname);
+  LAB_TRY(auto allocation, allocator_->allocate(owner, json::dump(to_json(request))));
+  if (!request.ports.empty()) {
+    if (auto done = update_firewall(); !done) {
+      (void)allocator_->release(owner);
+      return std::unexpected(std::move(done).error().with_context("host ports"));
+    }
+  }
+  return network_of(allocation);
+}
+
+Result<PodNetwork> AgentCore::find_pod(const std::string& container_id, const std::string& ifname) {
+  std::lock_guard lock(mutex_);
+  if (!ready_ || !allocator_ || !datapath_) return not_ready();
+  auto found = allocator_->find(owner_of(container_id, ifname));
+  if (!found) return fail(Code::kNotFound, "no address is allocated for " + owner_of(container_id, ifname));
+  return network_of(*found);
+}
+
+Result<void> AgentCore::remove_pod(const std::string& container_id, const std::string& ifname) {
+  std::lock_guard lock(mutex_);
+  if (!allocator_) return not_ready();
+  auto owner = owner_of(container_id, ifname);
+  auto found = allocator_->find(owner);
+  if (!found) return {};
+  LAB_CHECK(allocator_->release(owner));
+  if (found->note.find("\"hostPort\"") == std::string::npos) return {};
+  LAB_CHECK(update_firewall());
+  forget_flows_to(found->address);
+  return {};
+}
+
+bool AgentCore::ready() const {
+  std::lock_guard lock(mutex_);
+  return ready_;
+}
+
+json::Value AgentCore::status() const {
+  std::lock_guard lock(mutex_);
+  json::Array peers, warnings;
+  for (const auto& p : peers_) peers.push_back(peer_json(p));
+  for (const auto& w : report_.warnings) warnings.push_back(json::Value(w));
+  auto usage = allocator_ ? allocator_->usage() : AllocatorUsage{};
+  return json::Object{{"node", options_.node_name},
+                      {"ready", ready_ && problem_.empty()},
+                      {"problem", problem_},
+                      {"address", options_.underlay.text()},
+                      {"podCIDR", pod_cidr_.empty() ? "" : pod_cidr_.text()},
+                      {"vtepMAC", vtep_mac().text()},
+                      {"vni", options_.vni},
+                      {"port", options_.port},
+                      {"mtu", report_.mtu},
+                      {"peers", std::move(peers)},
+                      {"warnings", std::move(warnings)},
+                      {"ipam", json::Object{{"total", usage.total}, {"used", usage.used}}}};
+}
+
+std::string AgentCore::metrics() const {
+  std::lock_guard lock(mutex_);
+  auto usage = allocator_ ? allocator_->usage() : AllocatorUsage{};
+  auto gauge = [](const std::string& name, const std::string& help, std::uint64_t value) {
+    return "# HELP " + name + " " + help + "\n# TYPE " + name + " gauge\n" + name + " " + std::to_string(value) + "\n";
+  };
+  return gauge("lab_overlay_ready", "1 when pods can be wired.", ready_ && problem_.empty()) +
+         gauge("lab_overlay_peers", "Nodes that this node exchanges pod traffic with.", peers_.size()) +
+         gauge("lab_overlay_addresses_total", "Pod addresses of this node.", usage.total) +
+         gauge("lab_overlay_addresses_used", "Pod addresses in use.", usage.used) +
+         gauge("lab_overlay_mtu_bytes", "MTU of pods.", report_.mtu);
+}
+
+// What a start without the API server needs. Losing it is no loss once the API server answers.
+void AgentCore::remember() {
+  json::Array peers;
+  for (const auto& p : peers_) peers.push_back(peer_json(p));
+  auto text = json::dump(json::Object{{"podCIDR", pod_cidr_.text()}, {"peers", std::move(peers)}});
+  if (text == remembered_) return;
+  auto done = fs::write_file(fs::join(options_.state_dir, "peers.json"), text, 0600);
+  if (done) {
+    remembered_ = std::move(text);
+  } else {
+    log::warn("peers are not remembered for the next start", {{"error", done.error().text()}});
+  }
+}
+
+void AgentCore::recall() {
+  auto text = fs::read_file(fs::join(options_.state_dir, "peers.json"));
+  if (!text) return;
+  auto state = json::parse(*text);
+  if (!state) return;
+  if (auto cidr = Cidr::parse(json::str(*state, "podCIDR"))) pod_cidr_ = cidr->network();
+  for (const auto& p : json::list(*state, "peers")) peers_.push_back(peer_from(p));
+  remembered_ = std::move(*text);
+}
+
+}  // namespace lab::overlay

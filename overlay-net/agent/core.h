@@ -1,0 +1,81 @@
+// AgentCore: what the overlay agent knows and does on this node, without the API server and without HTTP.
+//
+// Thread-safe: the node watcher and the plugin's requests come on different threads; one lock covers each call. Calls
+// block for milliseconds at most (netlink, nftables, one fdatasync). Works on the network namespace of the thread that
+// makes it; all threads that call it must be in the same one.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "overlay-net/cni/conflist.h"
+#include "overlay-net/cni/protocol.h"
+#include "overlay-net/datapath/datapath.h"
+#include "overlay-net/datapath/firewall.h"
+#include "overlay-net/ipam/range_allocator.h"
+
+namespace lab::overlay {
+
+struct CoreOptions {
+  std::string node_name;
+  IpAddress underlay;  // this node's address, as its peers reach it
+  std::uint32_t vni = 1;
+  std::uint16_t port = 6784;
+  std::string state_dir = "/var/lib/lab/overlay";
+  std::string socket_path = kAgentSocket;  // written into the plugin's configuration
+  std::string cni_dir = kConflistDirectory;
+};
+
+class AgentCore {
+ public:
+  // Takes in what the state directory remembers: pod range, peers, allocations.
+  explicit AgentCore(CoreOptions options);
+
+  // What this node shall be and who the others are. Takes effect with reconcile().
+  void set_pod_cidr(Cidr pod_cidr);
+  void set_peers(std::vector<Peer> peers);
+
+  // Brings kernel, firewall and plugin configuration to the wanted state. kUnavailable while the pod range is unknown.
+  Result<void> reconcile();
+
+  Result<PodNetwork> add_pod(const PodRequest& request);
+  Result<PodNetwork> find_pod(const std::string& container_id, const std::string& ifname);
+  Result<void> remove_pod(const std::string& container_id, const std::string& ifname);
+
+  bool ready() const;
+  json::Value status() const;
+  std::string metrics() const;  // Prometheus text
+  MacAddress vtep_mac() const { return vtep_mac_of(options_.node_name); }
+  const CoreOptions& options() const { return options_; }
+
+  // The same for a name on every node: a device made anew keeps its MAC and peers need not learn it.
+  static MacAddress vtep_mac_of(const std::string& node_name) { return MacAddress::from_seed("vtep " + node_name); }
+
+ private:
+  Result<void> reconcile_locked();
+  Result<void> open_parts();
+  Result<void> update_firewall();
+  void remember();
+  void recall();
+  std::vector<HostPort> host_ports() const;
+  PodNetwork network_of(const Allocation& a) const;
+  Failure not_ready() const;
+
+  const CoreOptions options_;
+  mutable std::mutex mutex_;
+  Cidr pod_cidr_;
+  std::vector<Peer> peers_;
+  std::unique_ptr<Allocator> allocator_;
+  std::optional<Datapath> datapath_;
+  ReconcileReport report_;
+  std::string firewall_;    // the script applied last
+  std::string remembered_;  // the state file's content
+  std::string problem_;     // of the last reconcile; "" when it went well
+  bool ready_ = false;
+};
+
+}  // namespace lab::overlay

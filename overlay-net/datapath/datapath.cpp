@@ -1,0 +1,247 @@
+#include "overlay-net/datapath/datapath.h"
+
+#include <algorithm>
+
+#include "base/netlink/sysctl.h"
+
+namespace lab::overlay {
+namespace {
+
+template <class T>
+bool contains(const std::vector<T>& items, const T& item) {
+  return std::ranges::find(items, item) != items.end();
+}
+
+}  // namespace
+
+Result<Datapath> Datapath::open(DatapathConfig config) {
+  if (!config.underlay.is_v4()) return fail(Code::kInvalid, "the node's own address is not set, or is not IPv4");
+  if (!config.pod_cidr.address.is_v4() || config.pod_cidr.prefix > 29) {
+    return fail(Code::kInvalid, "'" + config.pod_cidr.text() + "' is no usable pod range",
+                "an IPv4 range of /29 or larger");
+  }
+  config.pod_cidr = config.pod_cidr.network();
+  LAB_TRY(auto netlink, Netlink::open());
+  return Datapath(std::move(config), std::move(netlink));
+}
+
+Result<ReconcileReport> Datapath::reconcile(const std::vector<Peer>& peers) {
+  ReconcileReport report;
+  LAB_CHECK(check_range_is_free());
+  LAB_TRY(report.mtu, pod_mtu());
+  LAB_TRY(auto bridge, ensure_bridge(report));
+  LAB_TRY(auto vxlan, ensure_vxlan(report));
+  LAB_CHECK(set_parameters(report));
+  LAB_CHECK(ensure_link_state(bridge, MacAddress::from_seed("bridge " + config_.vtep_mac.text()), report));
+  LAB_CHECK(ensure_only_address(bridge, {gateway_address(config_.pod_cidr), config_.pod_cidr.prefix}, report));
+  LAB_CHECK(ensure_link_state(vxlan, config_.vtep_mac, report));
+  LAB_CHECK(ensure_only_address(vxlan, Cidr::host(vtep_address(config_.pod_cidr)), report));
+  LAB_TRY(auto programmed, netlink_.fdb(vxlan.index));
+  LAB_CHECK(ensure_peers(vxlan, usable(peers, programmed, report), report));
+  return report;
+}
+
+// A range that the host already routes elsewhere would cut off what is there.
+Result<void> Datapath::check_range_is_free() {
+  LAB_TRY(auto routes, netlink_.routes());
+  for (const auto& route : routes) {
+    if (route.destination.prefix == 0 || !route.destination.overlaps(config_.pod_cidr)) continue;
+    auto link = netlink_.link(route.link);
+    if (!link || link->name == config_.bridge || link->name == config_.vxlan) continue;
+    return fail(Code::kConflict,
+                "pod range " + config_.pod_cidr.text() + " overlaps the route to " + route.destination.text() +
+                    " through " + link->name,
+                "choose another range with --pod-network-cidr, or remove that route");
+  }
+  return {};
+}
+
+Result<unsigned> Datapath::pod_mtu() {
+  LAB_TRY(auto addresses, netlink_.addresses());
+  for (const auto& a : addresses) {
+    if (a.address.address != config_.underlay) continue;
+    LAB_TRY(auto link, netlink_.link(a.link));
+    // Loopback claims 65536, more than an IP packet can hold.
+    return std::min(link.mtu, 65535u) - kVxlanOverhead;
+  }
+  return fail(Code::kUnavailable, "no device of this node has the address " + config_.underlay.text(),
+              "check the node's address (--node-ip) and that its network is up");
+}
+
+Result<Link> Datapath::ensure_bridge(ReconcileReport& report) {
+  LAB_TRY(auto found, netlink_.find_link(config_.bridge));
+  if (found && found->kind != "bridge") {
+    return fail(Code::kConflict, "device " + config_.bridge + " exists and is no bridge", "rename or remove it");
+  }
+  if (!found) {
+    // With another MTU than wanted: only a later change pins it, else the bridge follows its ports.
+    LAB_CHECK(netlink_.create_bridge({.name = config_.bridge, .mtu = report.mtu - 1}));
+    ++report.changes;
+  }
+  return netlink_.link(config_.bridge);
+}
+
+Result<Link> Datapath::ensure_vxlan(ReconcileReport& report) {
+  VxlanConfig wanted{.vni = config_.vni, .port = config_.port, .local = config_.underlay};
+  LAB_TRY(auto found, netlink_.find_link(config_.vxlan));
+  if (found && (found->kind != "vxlan" || found->vxlan != wanted)) {
+    LAB_CHECK(netlink_.delete_link(found->index));
+    found.reset();
+    ++report.changes;
+  }
+  if (!found) {
+    LAB_CHECK(netlink_.create_vxlan({.name = config_.vxlan, .mtu = report.mtu, .mac = config_.vtep_mac}, wanted));
+    ++report.changes;
+  }
+  return netlink_.link(config_.vxlan);
+}
+
+Result<void> Datapath::ensure_link_state(const Link& link, const MacAddress& mac, ReconcileReport& report) {
+  LinkChange change;
+  if (link.mtu != report.mtu) change.mtu = report.mtu;
+  if (link.mac != mac) change.mac = mac;
+  if (!link.up) change.up = true;
+  if (!change.mtu && !change.mac && !change.up) return {};
+  ++report.changes;
+  return netlink_.change_link(link.index, change);
+}
+
+Result<void> Datapath::ensure_only_address(const Link& link, const Cidr& address, ReconcileReport& report) {
+  LAB_TRY(auto present, netlink_.addresses(link.index));
+  InterfaceAddress wanted{link.index, address};
+  if (!contains(present, wanted)) {
+    LAB_CHECK(netlink_.replace_address(wanted));
+    ++report.changes;
+  }
+  for (const auto& a : present) {
+    if (a == wanted || a.address.address.is_v6()) continue;
+    LAB_CHECK(netlink_.delete_address(a));
+    ++report.changes;
+  }
+  return {};
+}
+
+Result<void> Datapath::set_parameters(ReconcileReport& report) {
+  LAB_CHECK(set_sysctl("net/ipv4/ip_forward", "1"));
+  for (const auto& device : {config_.bridge, config_.vxlan}) {
+    // Loose: a service's answer may come back another way than the question went.
+    LAB_CHECK(set_sysctl("net/ipv4/conf/" + device + "/rp_filter", "2"));
+    if (has_sysctl("net/ipv6/conf/" + device)) {
+      LAB_CHECK(set_sysctl("net/ipv6/conf/" + device + "/disable_ipv6", "1"));
+    }
+  }
+  // Without it, answers between two pods of one node bypass the translation of services.
+  if (has_sysctl("net/bridge/bridge-nf-call-iptables")) {
+    LAB_CHECK(set_sysctl("net/bridge/bridge-nf-call-iptables", "1"));
+  } else {
+    report.warnings.push_back(
+        "the kernel lacks br_netfilter: a pod cannot reach a service whose endpoint is on its own node; "
+        "run 'modprobe br_netfilter'");
+  }
+  return {};
+}
+
+// Of peers that claim the same range, the one that is programmed already keeps it: a newcomer cannot take traffic away.
+std::vector<Peer> Datapath::usable(std::vector<Peer> peers, const std::vector<FdbEntry>& programmed,
+                                   ReconcileReport& report) const {
+  auto is_programmed = [&](const Peer& p) {
+    return std::ranges::any_of(programmed,
+                               [&](const FdbEntry& e) { return e.mac == p.vtep_mac && e.remote == p.underlay; });
+  };
+  std::vector<Peer> incumbents, newcomers;
+  for (auto& p : peers) (is_programmed(p) ? incumbents : newcomers).push_back(std::move(p));
+  peers = std::move(incumbents);
+  peers.insert(peers.end(), newcomers.begin(), newcomers.end());
+  std::vector<Peer> out;
+  for (const auto& peer : peers) {
+    std::string why;
+    auto twin = std::ranges::find_if(out, [&](const Peer& p) { return p.pod_cidr.overlaps(peer.pod_cidr); });
+    if (!peer.underlay.is_v4() || !peer.pod_cidr.address.is_v4() || peer.vtep_mac.empty()) {
+      why = "its address, pod range or MAC is not known yet";
+    } else if (peer.underlay == config_.underlay) {
+      why = "it has this node's own address " + peer.underlay.text();
+    } else if (peer.pod_cidr.overlaps(config_.pod_cidr)) {
+      why = "its pod range " + peer.pod_cidr.text() + " overlaps this node's " + config_.pod_cidr.text();
+    } else if (twin != out.end()) {
+      why = "its pod range " + peer.pod_cidr.text() + " overlaps that of " + twin->name;
+    }
+    if (why.empty()) {
+      out.push_back(peer);
+    } else {
+      report.warnings.push_back("peer " + peer.name + " is left out: " + why);
+    }
+  }
+  return out;
+}
+
+Result<void> Datapath::ensure_peers(const Link& vxlan, const std::vector<Peer>& peers, ReconcileReport& report) {
+  std::vector<Route> routes;
+  std::vector<Neighbour> neighbours;
+  std::vector<FdbEntry> entries;
+  for (const auto& p : peers) {
+    auto vtep = vtep_address(p.pod_cidr);
+    entries.push_back({vxlan.index, p.vtep_mac, p.underlay});
+    neighbours.push_back({vxlan.index, vtep, p.vtep_mac, true});
+    routes.push_back({.destination = p.pod_cidr.network(),
+                      .gateway = vtep,
+                      .link = vxlan.index,
+                      .onlink = true,
+                      .protocol = kRouteProtocol});
+  }
+  LAB_TRY(auto have_entries, netlink_.fdb(vxlan.index));
+  LAB_TRY(auto have_neighbours, netlink_.neighbours(vxlan.index));
+  LAB_TRY(auto have_routes, netlink_.routes(vxlan.index));
+  // What is new first, so that a peer that moved is never unreachable for lack of an entry.
+  for (const auto& e : entries) {
+    if (contains(have_entries, e)) continue;
+    // A changed endpoint of the same MAC: appending would keep the old one beside it.
+    for (const auto& old : have_entries) {
+      if (old.mac == e.mac) LAB_CHECK(netlink_.delete_fdb(old));
+    }
+    LAB_CHECK(netlink_.replace_fdb(e));
+    ++report.changes;
+  }
+  for (const auto& n : neighbours) {
+    if (contains(have_neighbours, n)) continue;
+    LAB_CHECK(netlink_.replace_neighbour(n));
+    ++report.changes;
+  }
+  for (const auto& r : routes) {
+    if (contains(have_routes, r)) continue;
+    LAB_CHECK(netlink_.replace_route(r));
+    ++report.changes;
+  }
+  for (const auto& r : have_routes) {
+    if (contains(routes, r) || r.destination.address.is_v6()) continue;
+    LAB_CHECK(netlink_.delete_route(r));
+    ++report.changes;
+  }
+  for (const auto& n : have_neighbours) {
+    bool wanted = std::ranges::any_of(neighbours, [&](const auto& w) { return w.address == n.address; });
+    if (wanted || !n.permanent) continue;
+    LAB_CHECK(netlink_.delete_neighbour(n));
+    ++report.changes;
+  }
+  for (const auto& e : have_entries) {
+    bool wanted = std::ranges::any_of(entries, [&](const auto& w) { return w.mac == e.mac; });
+    if (wanted) continue;
+    LAB_CHECK(netlink_.delete_fdb(e));
+    ++report.changes;
+  }
+  return {};
+}
+
+Result<void> Datapath::clean_up(const std::string& bridge, const std::string& vxlan) {
+  LAB_TRY(auto netlink, Netlink::open());
+  LAB_TRY(auto found, netlink.find_link(bridge));
+  if (found) {
+    LAB_TRY(auto links, netlink.links());
+    for (const auto& port : links) {
+      if (port.master == found->index) LAB_CHECK(netlink.delete_link(port.index));
+    }
+    LAB_CHECK(netlink.delete_link(found->index));
+  }
+  return netlink.delete_link(vxlan);
+}
+
+}  // namespace lab::overlay

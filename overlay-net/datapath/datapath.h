@@ -1,0 +1,66 @@
+// Datapath: this node's part of the pod network in the kernel, through VXLAN (RFC 7348) with unicast entries only.
+//
+//   bridge lab0       <pod range>.1/24, the pods' gateway; their veth ends are its ports
+//   lab-vxlan         <pod range>.0/32; per peer one onlink route, one permanent neighbour, one forwarding entry
+//
+// reconcile() brings the kernel to the wanted state from any other and touches only what differs, so repeating it, or
+// starting again with another process, disturbs no packet. It owns everything on its two devices: what is not wanted
+// there is removed. Used from one thread; works on the network namespace of the thread that opened it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/netlink/netlink.h"
+#include "overlay-net/datapath/peer.h"
+
+namespace lab::overlay {
+
+// Outer Ethernet, IPv4, UDP and VXLAN headers.
+inline constexpr unsigned kVxlanOverhead = 50;
+// rtm_protocol of our routes, so that people see whose they are.
+inline constexpr std::uint8_t kRouteProtocol = 80;
+
+struct DatapathConfig {
+  std::string bridge = "lab0";
+  std::string vxlan = "lab-vxlan";
+  std::uint32_t vni = 1;
+  std::uint16_t port = 6784;
+  IpAddress underlay;   // of this node
+  Cidr pod_cidr;        // of this node
+  MacAddress vtep_mac;  // of this node's vxlan device
+};
+
+struct ReconcileReport {
+  int changes = 0;                    // changes made to the kernel's state; 0 when all was right
+  unsigned mtu = 0;                   // of pods
+  std::vector<std::string> warnings;  // peers left out and why; what the kernel lacks
+};
+
+class Datapath {
+ public:
+  static Result<Datapath> open(DatapathConfig config);
+  Result<ReconcileReport> reconcile(const std::vector<Peer>& peers);
+  const DatapathConfig& config() const { return config_; }
+
+  // Removes both devices and so all that hangs on them; absent is fine.
+  static Result<void> clean_up(const std::string& bridge = "lab0", const std::string& vxlan = "lab-vxlan");
+
+ private:
+  Datapath(DatapathConfig config, Netlink netlink) : config_(std::move(config)), netlink_(std::move(netlink)) {}
+  Result<void> check_range_is_free();
+  Result<unsigned> pod_mtu();
+  Result<Link> ensure_bridge(ReconcileReport& report);
+  Result<Link> ensure_vxlan(ReconcileReport& report);
+  Result<void> ensure_link_state(const Link& link, const MacAddress& mac, ReconcileReport& report);
+  Result<void> ensure_only_address(const Link& link, const Cidr& address, ReconcileReport& report);
+  Result<void> set_parameters(ReconcileReport& report);
+  std::vector<Peer> usable(std::vector<Peer> peers, const std::vector<FdbEntry>& programmed,
+                           ReconcileReport& report) const;
+  Result<void> ensure_peers(const Link& vxlan, const std::vector<Peer>& peers, ReconcileReport& report);
+
+  DatapathConfig config_;
+  Netlink netlink_;
+};
+
+}  // namespace lab::overlay

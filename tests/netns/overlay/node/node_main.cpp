@@ -1,0 +1,64 @@
+// One overlay agent as a process of its own, for tests: overlay_test_node NAME ADDRESS POD_CIDR DIRECTORY.
+// Its peers are lines "NAME ADDRESS POD_CIDR" in DIRECTORY/../peers, read again when the file changes.
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <sstream>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "overlay-net/agent/agent.h"
+
+namespace lab::overlay {
+namespace {
+
+std::vector<Peer> read_peers(const std::string& path, const std::string& self) {
+  std::vector<Peer> out;
+  std::istringstream in(fs::read_file(path).value_or(""));
+  for (std::string name, address, cidr; in >> name >> address >> cidr;) {
+    if (name == self) continue;
+    out.push_back({name, *IpAddress::parse(address), *Cidr::parse(cidr), AgentCore::vtep_mac_of(name)});
+  }
+  return out;
+}
+
+Task<void> follow_peers(OverlayAgent& agent, std::string path, std::string self, std::stop_token stop) {
+  std::string last = "-";
+  do {
+    auto now = fs::read_file(path).value_or("");
+    if (now != last) agent.set_peers(read_peers(path, self));
+    last = now;
+  } while (co_await sleep_for(std::chrono::milliseconds(20), stop));
+}
+
+int run(char** argv) {
+  std::string name = argv[1], dir = argv[4];
+  AgentOptions options{.core = {.node_name = name,
+                                .underlay = *IpAddress::parse(argv[2]),
+                                .state_dir = dir + "/state",
+                                .socket_path = dir + "/agent.sock",
+                                .cni_dir = dir + "/net.d"},
+                       .pod_cidr = *Cidr::parse(argv[3]),
+                       .resync = std::chrono::milliseconds(500)};
+  EventLoop loop;
+  Scope scope(loop);
+  OverlayAgent agent(std::move(options));
+  if (auto started = agent.start(scope); !started) {
+    log::error("cannot start", {{"error", started.error().text()}});
+    return 1;
+  }
+  scope.spawn("peers", follow_peers(agent, dir + "/../peers", name, scope.token()));
+  loop.run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace lab::overlay
+
+int main(int argc, char** argv) {
+  if (argc != 5) {
+    std::fprintf(stderr, "usage: overlay_test_node NAME ADDRESS POD_CIDR DIRECTORY\n");
+    return 2;
+  }
+  return lab::overlay::run(argv);
+}

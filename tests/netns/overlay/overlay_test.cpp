@@ -1,0 +1,160 @@
+// The pod network over three nodes: real kernel, real agents, real plugin.
+#include <thread>
+
+#include <algorithm>
+#include <thread>
+
+#include "overlay-net/agent/agent.h"
+#include "tests/netns/overlay/cluster.h"
+
+namespace lab {
+namespace {
+
+using test::Cluster;
+using test::eventually;
+
+struct OverlayTest : testing::Test {
+  Cluster c;
+  void start_all() {
+    for (int i = 1; i <= 3; ++i) c.start(i);
+    for (int i = 1; i <= 3; ++i) ASSERT_TRUE(c.ready(i)) << json::dump(c.status(i));
+  }
+};
+
+TEST_F(OverlayTest, PodsReachPodsOnEveryNodeWithTheirOwnAddress) {
+  start_all();
+  auto a = c.add_pod(1, "a"), b = c.add_pod(2, "b"), b2 = c.add_pod(2, "b2"), d = c.add_pod(3, "d");
+  EXPECT_EQ(a, "10.244.1.2");
+  EXPECT_EQ(b2, "10.244.2.3");
+  EXPECT_TRUE(c.ping("a", b));
+  EXPECT_TRUE(c.ping("a", d));
+  EXPECT_TRUE(c.ping("b", b2));
+  EXPECT_TRUE(c.ping("d", a));
+  // Full-size packets fit, one byte more does not: the MTU says what the path carries.
+  EXPECT_TRUE(c.box.sh("a", "busybox ip link show eth0 | grep -q 'mtu 1450'").ok());
+  EXPECT_TRUE(c.ping("a", b, 1450 - 28));
+  // Nodes reach pods; pods reach nodes.
+  EXPECT_TRUE(c.ping("n1", b));
+  EXPECT_TRUE(c.ping("n1", a));
+  EXPECT_TRUE(c.ping("a", Cluster::address(2)));
+  // TCP, and the other side sees the pod's own address.
+  c.box.background("b", {"socat", "TCP4-LISTEN:8000,fork,reuseaddr", "SYSTEM:echo from $SOCAT_PEERADDR"});
+  Finished seen;
+  EXPECT_TRUE(eventually([&] {
+    seen = c.box.run("a", {"socat", "-T5", "-", "TCP4:" + b + ":8000,connect-timeout=2"});
+    return seen.ok() && !seen.out.empty();
+  }));
+  EXPECT_EQ(seen.out, "from " + a + "\n");
+}
+
+TEST_F(OverlayTest, OutsideSeesTheNode) {
+  start_all();
+  c.add_pod(1, "a");
+  c.box.add("outside");
+  c.box.plug("outside", "eth0", "192.168.77.200/24", "wire", "br0");
+  c.box.background("outside", {"socat", "TCP4-LISTEN:8000,fork,reuseaddr", "SYSTEM:echo from $SOCAT_PEERADDR"});
+  Finished seen;
+  EXPECT_TRUE(eventually([&] {
+    seen = c.box.run("a", {"socat", "-T5", "-", "TCP4:192.168.77.200:8000,connect-timeout=2"});
+    return seen.ok() && !seen.out.empty();
+  }));
+  EXPECT_EQ(seen.out, "from " + Cluster::address(1) + "\n");
+}
+
+TEST_F(OverlayTest, AgentsDieAndComeBackWithoutALostPacket) {
+  start_all();
+  auto a = c.add_pod(1, "a");
+  auto b = c.add_pod(2, "b");
+  ASSERT_TRUE(c.ping("a", b));
+  auto before1 = c.box.describe("n1");
+  Finished pings;
+  std::thread pinger([&] { pings = c.box.run("a", {"busybox", "ping", "-c", "100", "-i", "0.02", "-W", "2", b}, 60); });
+  for (int i : {1, 2}) {
+    c.kill(i);
+    c.start(i);
+    EXPECT_TRUE(c.ready(i));
+  }
+  pinger.join();
+  EXPECT_NE(pings.out.find("100 packets received"), std::string::npos) << pings.out;
+  EXPECT_EQ(c.box.describe("n1"), before1);
+  // Allocations are remembered: the next pod gets another address, the old one can be given back.
+  EXPECT_EQ(c.add_pod(1, "a2"), "10.244.1.3");
+  EXPECT_TRUE(c.cni(1, "DEL", "a", c.box.path("a")).ok());
+}
+
+TEST_F(OverlayTest, APeerThatGoesIsRemovedAndComesBack) {
+  start_all();
+  auto a = c.add_pod(1, "a");
+  auto d = c.add_pod(3, "d");
+  ASSERT_TRUE(c.ping("a", d));
+  auto all = *fs::read_file(c.box.directory() + "/peers");
+  c.write_peers(all.substr(0, all.find("n3")));
+  auto mentions = [&](const std::string& what) {
+    auto lines = c.box.describe("n1");
+    return std::ranges::any_of(lines, [&](const auto& l) { return l.find(what) != std::string::npos; });
+  };
+  EXPECT_TRUE(eventually([&] { return !mentions("10.244.3.0") && !mentions(Cluster::address(3)); }));
+  EXPECT_TRUE(mentions("10.244.2.0"));
+  EXPECT_FALSE(c.ping("a", d));
+  c.write_peers(all);
+  EXPECT_TRUE(eventually([&] { return c.ping("a", d); }));
+}
+
+TEST_F(OverlayTest, APeerThatMovesIsFollowed) {
+  start_all();
+  auto a = c.add_pod(1, "a");
+  auto d = c.add_pod(3, "d");
+  ASSERT_TRUE(c.ping("a", d));
+  c.kill(3);
+  auto all = *fs::read_file(c.box.directory() + "/peers");
+  auto at = all.find(Cluster::address(3));
+  c.write_peers(all.replace(at, Cluster::address(3).size(), "192.168.77.33"));
+  auto n3 = test::must(Netlink::open_in(c.box.ns("n3")));
+  int eth0 = test::must(n3.link("eth0")).index;
+  test::must(n3.replace_address({eth0, *Cidr::parse("192.168.77.33/24")}));
+  test::must(n3.delete_address({eth0, *Cidr::parse("192.168.77.3/24")}));
+  test::must(n3.replace_address({eth0, *Cidr::parse("192.168.77.33/24")}));
+  c.agents["n3"] = c.box.background("n3", {OVERLAY_NODE, "n3", "192.168.77.33", Cluster::range(3), c.dir(3)});
+  EXPECT_TRUE(eventually([&] { return c.ping("a", d); }));
+}
+
+TEST_F(OverlayTest, WhatIsBrokenBehindOurBackIsPutRight) {
+  start_all();
+  auto a = c.add_pod(1, "a");
+  auto b = c.add_pod(2, "b");
+  auto right = c.box.describe("n1");
+  auto n1 = test::must(Netlink::open_in(c.box.ns("n1")));
+  auto vxlan = test::must(n1.link("lab-vxlan"));
+  test::must(n1.delete_link(vxlan.index));
+  EXPECT_TRUE(eventually([&] { return c.box.describe("n1") == right; }));
+  EXPECT_TRUE(c.ping("a", b));
+}
+
+TEST_F(OverlayTest, UnusablePeersAreNamedAndHarmNobody) {
+  start_all();
+  auto a = c.add_pod(1, "a");
+  auto b = c.add_pod(2, "b");
+  auto all = *fs::read_file(c.box.directory() + "/peers");
+  c.write_peers(all + "twin 192.168.77.9 10.244.2.0/24\nmine 192.168.77.8 10.244.1.0/25\n");
+  EXPECT_TRUE(eventually([&] { return json::list(c.status(1), "warnings").size() == 2; })) << json::dump(c.status(1));
+  EXPECT_TRUE(c.ping("a", b));
+}
+
+TEST_F(OverlayTest, CleanUpLeavesTheNodeAsItWas) {
+  auto before = c.box.describe("n1");
+  auto tables = c.box.sh("n1", "nft list ruleset").out;
+  start_all();
+  c.add_pod(1, "a");
+  c.add_pod(1, "a2");
+  EXPECT_NE(c.box.describe("n1"), before);
+  c.kill(1);
+  auto cleaned = in_netns(c.box.ns("n1"), [&] { return overlay::OverlayAgent::clean_up(c.dir(1) + "/net.d"); });
+  EXPECT_TRUE(cleaned) << cleaned.error().text();
+  EXPECT_EQ(c.box.describe("n1"), before);
+  EXPECT_EQ(c.box.sh("n1", "nft list ruleset").out, tables);
+  EXPECT_FALSE(fs::exists(c.dir(1) + "/net.d/10-lab.conflist"));
+  EXPECT_TRUE(in_netns(c.box.ns("n1"), [&] { return overlay::OverlayAgent::clean_up(c.dir(1) + "/net.d"); }));
+}
+
+}  // namespace
+}  // namespace lab
