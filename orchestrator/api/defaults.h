@@ -14,9 +14,9 @@ namespace lab::api {
 void apply_defaults(const Kind& kind, json::Value& object);
 
 struct Finding {
-  std::string field;     // "spec.containers[0].image"
-  std::string reason;    // "FieldValueRequired", "FieldValueInvalid", "FieldValueNotSupported", "FieldValueForbidden"...
-  std::string message;   // "Required value", `Invalid value: "x": must be ...`
+  std::string field;    // "spec.containers[0].image"
+  std::string reason;   // "FieldValueRequired", "FieldValueInvalid", "FieldValueNotSupported", "FieldValueForbidden"...
+  std::string message;  // "Required value", `Invalid value: "x": must be ...`
 };
 std::vector<Finding> validate_create(const Kind& kind, const json::Value& object);
 std::vector<Finding> validate_update(const Kind& kind, const json::Value& old, const json::Value& object);
