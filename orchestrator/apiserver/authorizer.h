@@ -15,20 +15,20 @@ namespace lab::apiserver {
 // One question. The views and the identity must live as long as the call.
 struct Attributes {
   const Identity* user = nullptr;
-  std::string_view verb;          // get list watch create update patch delete deletecollection proxy; bind, escalate...
-  std::string_view group;         // "" is core
-  std::string_view version;       // "v1"; not matched, kept for reasons
-  std::string_view resource;      // plural
-  std::string_view subresource;   // "status"; "" for the object itself
-  std::string_view ns;            // "" for cluster scope and for lists over all namespaces
-  std::string_view name;          // "" for lists and most creates
-  std::string_view path;          // non-resource requests: "/version"
+  std::string_view verb;         // get list watch create update patch delete deletecollection proxy; bind, escalate...
+  std::string_view group;        // "" is core
+  std::string_view version;      // "v1"; not matched, kept for reasons
+  std::string_view resource;     // plural
+  std::string_view subresource;  // "status"; "" for the object itself
+  std::string_view ns;           // "" for cluster scope and for lists over all namespaces
+  std::string_view name;         // "" for lists and most creates
+  std::string_view path;         // non-resource requests: "/version"
   bool resource_request = true;
 };
 
 struct Decision {
   enum Verdict { kNoOpinion, kAllow, kDeny } verdict = kNoOpinion;
-  std::string reason;             // filled for denials, and for allowances only where it was asked for
+  std::string reason;  // filled for denials, and for allowances only where it was asked for
   bool allowed() const { return verdict == kAllow; }
 };
 

@@ -29,6 +29,13 @@ std::string_view absent_value(std::string_view path) {
   return {};
 }
 
+// A field of events.k8s.io/v1 as the stored core/v1 Event calls it.
+std::string stored_path(const api::Kind& kind, const std::string& path) {
+  if (kind.group != "events.k8s.io") return path;
+  if (path.starts_with("regarding.")) return "involvedObject." + path.substr(10);
+  return path == "reportingController" ? "reportingComponent" : path;
+}
+
 }  // namespace
 
 ObjectMeta meta_of(const api::Kind& kind, const json::Value& object) {
@@ -71,7 +78,7 @@ std::string encode_stored(const json::Value& object) {
     if (!first) out += ',';
     first = false;
     out += '"';
-    out += key;   // keys of objects and metadata come from the schema: nothing to escape
+    out += key;  // keys of objects and metadata come from the schema: nothing to escape
     out += "\":";
     out += json::dump(value);
   };
@@ -103,6 +110,16 @@ std::string splice_revision(const std::string& stored, store::Revision revision)
   return out;
 }
 
+std::string replace_revision(const std::string& bytes, store::Revision revision) {
+  constexpr std::string_view kField = "\"metadata\":{\"resourceVersion\":\"";
+  auto at = bytes.find(kField);
+  if (at == std::string::npos) return bytes;
+  at += kField.size();
+  std::string out = bytes;
+  out.replace(at, bytes.find('"', at) - at, std::to_string(revision));
+  return out;
+}
+
 std::string storage_key(const api::Kind& kind, std::string_view ns, std::string_view name) {
   std::string key = kind.storage_prefix;
   if (kind.namespaced) {
@@ -126,8 +143,9 @@ bool Selection::selects(const CachedObject& object) const {
   return labels.empty() || labels.matches(object.meta().labels);
 }
 
-Result<Selection> parse_selection(const api::Kind& kind, std::string_view ns, std::string_view name,
-                                  std::string_view label_selector, std::string_view field_selector) {
+Result<Selection> parse_selection(const api::Kind& kind, const api::Kind& storage, std::string_view ns,
+                                  std::string_view name, std::string_view label_selector,
+                                  std::string_view field_selector) {
   Selection out;
   out.ns = ns;
   out.name = name;
@@ -144,13 +162,13 @@ Result<Selection> parse_selection(const api::Kind& kind, std::string_view ns, st
     } else if (want.path == "metadata.namespace") {
       index = -2;
     } else {
-      auto it = std::ranges::find(kind.selectable_fields, want.path);
-      if (it == kind.selectable_fields.end())
+      auto it = std::ranges::find(storage.selectable_fields, stored_path(kind, want.path));
+      if (it == storage.selectable_fields.end())
         return Failure(bad_request("Unable to find \"" + kind.api_version() + ", Resource=" + kind.plural +
                                    "\" that match label selector \"" + std::string(label_selector) +
                                    "\", field selector \"" + std::string(field_selector) +
                                    "\": field label not supported: " + want.path));
-      index = static_cast<int>(it - kind.selectable_fields.begin());
+      index = static_cast<int>(it - storage.selectable_fields.begin());
     }
     out.fields.push_back({index, want.value, want.equal});
   }

@@ -21,7 +21,7 @@ namespace lab::apiserver {
 // What selectors and watch triggers look at, taken from an object once.
 struct ObjectMeta {
   json::Object labels;
-  std::vector<std::string> fields;   // values of Kind::selectable_fields, in that order
+  std::vector<std::string> fields;  // values of Kind::selectable_fields, in that order
 };
 ObjectMeta meta_of(const api::Kind& kind, const json::Value& object);
 
@@ -30,7 +30,7 @@ class CachedObject {
   CachedObject(std::string_view key_rest, const std::string& stored, store::Revision revision,
                store::Revision create_revision, ObjectMeta meta);
 
-  const std::string& ns() const { return ns_; }   // "" for cluster-scoped objects
+  const std::string& ns() const { return ns_; }  // "" for cluster-scoped objects
   const std::string& name() const { return name_; }
   const http::Buffer& bytes() const { return bytes_; }
   store::Revision revision() const { return revision_; }
@@ -53,26 +53,29 @@ using CachedPtr = std::shared_ptr<const CachedObject>;
 std::string encode_stored(const json::Value& object);
 // The same bytes with the revision as metadata.resourceVersion.
 std::string splice_revision(const std::string& stored, store::Revision revision);
+// Bytes of a CachedObject with another revision in place of their own.
+std::string replace_revision(const std::string& bytes, store::Revision revision);
 
 // prefix + [namespace/]name
 std::string storage_key(const api::Kind& kind, std::string_view ns, std::string_view name);
 
 // Both selectors of a list or watch, and the namespace and name it is limited to.
 struct Selection {
-  std::string ns, name;              // "" for any
+  std::string ns, name;  // "" for any
   api::LabelSelector labels;
   struct Field {
-    int index;                       // into ObjectMeta::fields; -1 metadata.name, -2 metadata.namespace
+    int index;  // into ObjectMeta::fields; -1 metadata.name, -2 metadata.namespace
     std::string value;
     bool equal;
   };
   std::vector<Field> fields;
   bool selects(const CachedObject& object) const;
   bool all() const { return ns.empty() && name.empty() && labels.empty() && fields.empty(); }
-  bool filters() const { return !labels.empty() || !fields.empty() || !name.empty(); }   // beyond the namespace
+  bool filters() const { return !labels.empty() || !fields.empty() || !name.empty(); }  // beyond the namespace
 };
 // BadRequest on bad text, and on fields the kind does not index ("field label not supported: X").
-Result<Selection> parse_selection(const api::Kind& kind, std::string_view ns, std::string_view name,
-                                  std::string_view label_selector, std::string_view field_selector);
+Result<Selection> parse_selection(const api::Kind& kind, const api::Kind& storage, std::string_view ns,
+                                  std::string_view name, std::string_view label_selector,
+                                  std::string_view field_selector);
 
 }  // namespace lab::apiserver

@@ -29,10 +29,10 @@ void rename(json::Value& object, std::string_view from, std::string_view to) {
 }
 
 json::Value resource_metric(const json::Value& percent) {
-  return json::Object{{"type", "Resource"},
-                      {"resource", json::Object{{"name", "cpu"},
-                                                {"target", json::Object{{"type", "Utilization"},
-                                                                        {"averageUtilization", percent}}}}}};
+  return json::Object{
+      {"type", "Resource"},
+      {"resource", json::Object{{"name", "cpu"},
+                                {"target", json::Object{{"type", "Utilization"}, {"averageUtilization", percent}}}}}};
 }
 
 bool is_cpu_utilization(const json::Value& metric, std::string_view target) {
@@ -56,12 +56,12 @@ void autoscaler_to_v2(json::Value& object) {
   if (!metrics.empty()) json::set(object, std::move(metrics), "spec", "metrics");
   if (auto percent = json::at(object, "status", "currentCPUUtilizationPercentage"); !percent.is_null()) {
     json::erase(object, "status", "currentCPUUtilizationPercentage");
-    json::set(object,
-              json::Array{json::Object{
-                  {"type", "Resource"},
-                  {"resource",
-                   json::Object{{"name", "cpu"}, {"current", json::Object{{"averageUtilization", percent}}}}}}},
-              "status", "currentMetrics");
+    json::set(
+        object,
+        json::Array{json::Object{
+            {"type", "Resource"},
+            {"resource", json::Object{{"name", "cpu"}, {"current", json::Object{{"averageUtilization", percent}}}}}}},
+        "status", "currentMetrics");
   }
 }
 
@@ -78,7 +78,8 @@ void autoscaler_to_v1(json::Value& object) {
     others.push_back(metric);
   }
   json::erase(object, "spec", "metrics");
-  if (!others.empty()) json::set(object, json::dump(json::Value(std::move(others))), "metadata", "annotations", kMetrics);
+  if (!others.empty())
+    json::set(object, json::dump(json::Value(std::move(others))), "metadata", "annotations", kMetrics);
   for (const auto& metric : json::list(object, "status", "currentMetrics"))
     if (is_cpu_utilization(metric, "current")) {
       auto percent = json::at(metric, "resource", "current", "averageUtilization");
@@ -95,8 +96,7 @@ void convert_version(const api::Kind& from, const api::Kind& to, json::Value& ob
   if (&from == &to || (from.group == to.group && from.version == to.version)) return;
   if (from.kind == "Event") {
     bool from_core = from.group.empty();
-    for (const auto& r : kEventFields)
-      from_core ? rename(object, r.left, r.right) : rename(object, r.right, r.left);
+    for (const auto& r : kEventFields) from_core ? rename(object, r.left, r.right) : rename(object, r.right, r.left);
   } else if (from.kind == "HorizontalPodAutoscaler") {
     to.version == "v2" ? autoscaler_to_v2(object) : autoscaler_to_v1(object);
   }

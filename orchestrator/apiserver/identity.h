@@ -16,10 +16,10 @@
 namespace lab::apiserver {
 
 struct Identity {
-  std::string username;   // "system:node:n1", "kubernetes-admin", "system:serviceaccount:NS:NAME"
-  std::string uid;        // of the ServiceAccount; empty where there is none
+  std::string username;  // "system:node:n1", "kubernetes-admin", "system:serviceaccount:NS:NAME"
+  std::string uid;       // of the ServiceAccount; empty where there is none
   std::vector<std::string> groups;
-  std::vector<std::pair<std::string, std::vector<std::string>>> extra;   // keys in lower case
+  std::vector<std::pair<std::string, std::vector<std::string>>> extra;  // keys in lower case
 
   bool in_group(std::string_view group) const { return std::ranges::find(groups, group) != groups.end(); }
   bool anonymous() const { return username == "system:anonymous"; }

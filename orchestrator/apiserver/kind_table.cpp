@@ -26,7 +26,9 @@ bool KindTable::Snapshot::has_group_version(std::string_view group, std::string_
   return it != by_path.end() && it->first.starts_with(prefix);
 }
 
-KindTable::KindTable() { snapshot_.store(build({})); }
+KindTable::KindTable() {
+  snapshot_.store(build({}));
+}
 
 void KindTable::set_dynamic(std::vector<api::KindPtr> kinds) {
   std::lock_guard lock(mutex_);
@@ -42,7 +44,7 @@ std::shared_ptr<const KindTable::Snapshot> KindTable::build(std::vector<api::Kin
     out->by_path.emplace(path_key(kind->group, kind->version, kind->plural), kind);
     if (kind->virtual_kind) continue;
     auto& storage = out->storage[kind->storage_prefix];
-    if (!storage || kind->api_version() == kind->storage_version) storage = kind;
+    if (!storage) storage = kind;
   }
   return out;
 }

@@ -19,9 +19,9 @@ namespace lab::apiserver {
 class KindTable {
  public:
   struct Snapshot {
-    std::vector<api::KindPtr> kinds;                                         // discovery order
-    std::map<std::string, api::KindPtr, std::less<>> by_path;                // "group/version/plural"
-    std::map<std::string, api::KindPtr, std::less<>> storage;                // by storage prefix
+    std::vector<api::KindPtr> kinds;                           // discovery order
+    std::map<std::string, api::KindPtr, std::less<>> by_path;  // "group/version/plural"
+    std::map<std::string, api::KindPtr, std::less<>> storage;  // by storage prefix
     std::uint64_t generation = 0;
 
     api::KindPtr find(std::string_view group, std::string_view version, std::string_view plural) const;
@@ -40,7 +40,8 @@ class KindTable {
   std::atomic<std::shared_ptr<const Snapshot>> snapshot_;
 };
 
-// An object of one version as another version of the same kind (in place). Same-shaped versions differ in apiVersion only.
+// An object of one version as another version of the same kind (in place). Same-shaped versions differ in apiVersion
+// only.
 void convert_version(const api::Kind& from, const api::Kind& to, json::Value& object);
 
 }  // namespace lab::apiserver

@@ -121,18 +121,20 @@ Result<void> fill_metadata(const api::Kind& kind, std::string_view ns, json::Val
   auto body_ns = json::str(object, "metadata", "namespace");
   if (kind.namespaced) {
     if (!body_ns.empty() && body_ns != ns)
-      return Failure(bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+      return Failure(
+          bad_request("the namespace of the provided object does not match the namespace sent on the request"));
     json::set(object, ns, "metadata", "namespace");
   } else {
     if (!body_ns.empty())
-      return Failure(bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+      return Failure(
+          bad_request("the namespace of the provided object does not match the namespace sent on the request"));
     json::erase(object, "metadata", "namespace");
   }
   if (json::str(object, "metadata", "name").empty()) {
     auto prefix = json::str(object, "metadata", "generateName");
     if (prefix.empty())
-      return Failure(api::invalid(kind, "", {{"metadata.name", "FieldValueRequired",
-                                              "Required value: name or generateName is required"}}));
+      return Failure(api::invalid(
+          kind, "", {{"metadata.name", "FieldValueRequired", "Required value: name or generateName is required"}}));
     json::set(object, generated_name(prefix), "metadata", "name");
   }
   for (auto key : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "managedFields",
@@ -157,8 +159,9 @@ Result<void> keep_metadata(const api::Kind& kind, std::string_view ns, std::stri
                                ") does not match the namespace on the request (" + std::string(ns) + ")"));
   auto uid = json::str(object, "metadata", "uid"), old_uid = json::str(old, "metadata", "uid");
   if (!uid.empty() && uid != old_uid)
-    return Failure(conflict(kind, name, "Precondition failed: UID in precondition: " + std::string(uid) +
-                                            ", UID in object meta: " + std::string(old_uid)));
+    return Failure(conflict(kind, name,
+                            "Precondition failed: UID in precondition: " + std::string(uid) +
+                                ", UID in object meta: " + std::string(old_uid)));
   json::ensure(object, "metadata");
   for (auto key : {"name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
                    "generation", "generateName"})
@@ -186,7 +189,7 @@ void isolate_subresource(const api::Kind& kind, std::string_view subresource, co
     if (is(kind, "", "namespaces")) restore(old, object, "spec", "finalizers");
     return;
   }
-  if (subresource == "scale") return;   // changes the one field itself
+  if (subresource == "scale") return;  // changes the one field itself
   json::Value result = old;
   if (subresource == "status") {
     restore(object, result, "status");
@@ -204,7 +207,7 @@ void isolate_subresource(const api::Kind& kind, std::string_view subresource, co
     take_resources(object, result, "containers");
     take_resources(object, result, "initContainers");
   } else {
-    result = std::move(object);   // binding and eviction mark the pod themselves
+    result = std::move(object);  // binding and eviction mark the pod themselves
   }
   object = std::move(result);
 }
@@ -242,7 +245,7 @@ Result<Deletion> plan_deletion(const api::Kind& kind, const json::Value& object,
   auto grace = grace_of(kind, object, request);
   auto running = json::num(object, "metadata", "deletionGracePeriodSeconds");
 
-  if (already && running > 0 && grace > 0) {   // a grace period can only be shortened
+  if (already && running > 0 && grace > 0) {  // a grace period can only be shortened
     plan.what = Deletion::kNothing;
     if (!request.grace_seconds || grace >= running) return plan;
     auto ends = api::parse_time(json::str(object, "metadata", "deletionTimestamp")).value_or(now);
@@ -278,13 +281,12 @@ bool returns_deleted_object(const api::Kind& kind) {
 }
 
 bool allows_create_on_update(const api::Kind& kind) {
-  return kind.group == "rbac.authorization.k8s.io" ||
-         one_of(kind, {{"", "endpoints"},
-                       {"", "events"},
-                       {"", "limitranges"},
-                       {"", "services"},
-                       {"events.k8s.io", "events"},
-                       {"coordination.k8s.io", "leases"}});
+  return kind.group == "rbac.authorization.k8s.io" || one_of(kind, {{"", "endpoints"},
+                                                                    {"", "events"},
+                                                                    {"", "limitranges"},
+                                                                    {"", "services"},
+                                                                    {"events.k8s.io", "events"},
+                                                                    {"coordination.k8s.io", "leases"}});
 }
 
 }  // namespace lab::apiserver

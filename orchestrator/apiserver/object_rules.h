@@ -10,8 +10,8 @@
 
 namespace lab::apiserver {
 
-// Name (from generateName where it is absent), namespace, uid, creationTimestamp, generation; drops what only the server
-// sets. BadRequest when the body contradicts the path.
+// Name (from generateName where it is absent), namespace, uid, creationTimestamp, generation; drops what only the
+// server sets. BadRequest when the body contradicts the path.
 Result<void> fill_metadata(const api::Kind& kind, std::string_view ns, json::Value& object, WallTime now);
 // A fresh name from metadata.generateName.
 std::string generated_name(std::string_view prefix);
@@ -30,7 +30,7 @@ bool ready_for_removal(const api::Kind& kind, const json::Value& object);
 // What a DELETE comes to.
 struct Deletion {
   enum What { kRemove, kMark, kNothing } what = kRemove;
-  json::Value marked;   // for kMark: the object with its deletion time
+  json::Value marked;  // for kMark: the object with its deletion time
 };
 Result<Deletion> plan_deletion(const api::Kind& kind, const json::Value& object, const DeleteRequest& request,
                                WallTime now);

@@ -40,7 +40,8 @@ Result<void> decode_strictly(const api::Kind& kind, json::Value& object, const W
     return Failure(bad_request("the API version in the data (" + std::string(api_version) +
                                ") does not match the expected API version (" + kind.api_version() + ")"));
   if (!name.empty() && name != kind.kind)
-    return cannot("the kind in the data (" + std::string(name) + ") does not match the expected kind (" + kind.kind + ")");
+    return cannot("the kind in the data (" + std::string(name) + ") does not match the expected kind (" + kind.kind +
+                  ")");
   json::set(object, kind.api_version(), "apiVersion");
   json::set(object, kind.kind, "kind");
   const auto* type = kind.schema.empty() ? nullptr : api::find_type(kind.schema);
@@ -123,7 +124,7 @@ Task<Result<Written>> Registry::put(WriteContext& ctx, const api::Kind& storage,
   auto revision = co_await commit(ctx, key, bytes, meta, expect);
   if (!revision) co_return std::unexpected(std::move(revision).error());
   out.object = cache_.find(storage, ctx.ns, ctx.name);
-  if (!out.object || out.object->revision() != *revision) {   // somebody wrote again already: answer what was written
+  if (!out.object || out.object->revision() != *revision) {  // somebody wrote again already: answer what was written
     auto rest = std::string_view(key).substr(storage.storage_prefix.size());
     out.object = std::make_shared<CachedObject>(rest, *bytes, *revision, *revision, std::move(meta));
   }

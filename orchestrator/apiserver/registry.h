@@ -1,9 +1,9 @@
 // Registry: the one engine that writes objects of every kind.
 //
-// Values go in and come out in the version of the kind the request named; they are stored in the storage version. Writes
-// run on the caller's loop and come back to it once the change is on disk and in the watch cache, so that the writer's
-// next read sees it. A commit that lost a race is begun again from the newly read object unless the client gave a
-// resourceVersion.
+// Values go in and come out in the version of the kind the request named; they are stored in the storage version.
+// Writes run on the caller's loop and come back to it once the change is on disk and in the watch cache, so that the
+// writer's next read sees it. A commit that lost a race is begun again from the newly read object unless the client
+// gave a resourceVersion.
 #pragma once
 
 #include <functional>
@@ -27,21 +27,21 @@ struct WriteOptions {
   std::string subresource;
   bool dry_run = false;
   FieldValidation field_validation = FieldValidation::kWarn;
-  std::vector<std::string> duplicate_fields;   // found in the request's text
+  std::vector<std::string> duplicate_fields;  // found in the request's text
 };
 
 struct DeleteRequest {
   std::optional<std::int64_t> grace_seconds;
-  std::string propagation;                     // "", Orphan, Background, Foreground
-  std::optional<bool> orphan_dependents;       // older spelling
-  std::string uid, resource_version;           // preconditions
+  std::string propagation;                // "", Orphan, Background, Foreground
+  std::optional<bool> orphan_dependents;  // older spelling
+  std::string uid, resource_version;      // preconditions
 };
 
 struct Written {
-  CachedPtr object;                            // as committed; null after a dry run
-  json::Value value;                           // of a dry run, in the storage version
+  CachedPtr object;   // as committed; null after a dry run
+  json::Value value;  // of a dry run, in the storage version
   bool created = false;
-  bool removed = false;                        // the object has left the store
+  bool removed = false;  // the object has left the store
   std::vector<std::string> warnings;
 };
 
@@ -71,7 +71,7 @@ class Registry final : public ObjectWriter {
   store::Store& store() { return store_; }
 
  private:
-  struct Attempt;   // one try of an update
+  struct Attempt;  // one try of an update
   WriteContext context(const api::Kind& kind, std::string ns, std::string name, const WriteOptions& options) const;
   Result<json::Value> prepare_create(const api::Kind& kind, WriteContext& ctx, const json::Value& decoded);
   Result<json::Value> prepare_update(const api::Kind& kind, const api::Kind& storage, WriteContext& ctx,

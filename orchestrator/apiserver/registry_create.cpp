@@ -47,7 +47,7 @@ Task<Result<Written>> Registry::create(api::KindPtr kind, std::string ns, json::
     auto written = co_await put(ctx, *storage, std::move(*prepared), 0);
     if (written) co_return written;
     bool taken = written.error().code == Code::kAlreadyExists;
-    bool raced = written.error().code == Code::kConflict;   // a guard of a hook: what it looked at has changed
+    bool raced = written.error().code == Code::kConflict;  // a guard of a hook: what it looked at has changed
     if (attempt >= kNameAttempts || !(raced || (taken && generated))) {
       if (taken) co_return Failure(already_exists(*kind, ctx.name));
       co_return written;

@@ -22,7 +22,9 @@ Result<void> check_preconditions(const api::Kind& kind, const CachedObject& curr
   return {};
 }
 
-bool lost_race(const Error& error) { return error.code == Code::kConflict || error.code == Code::kNotFound; }
+bool lost_race(const Error& error) {
+  return error.code == Code::kConflict || error.code == Code::kNotFound;
+}
 
 }  // namespace
 

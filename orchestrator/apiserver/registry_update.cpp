@@ -34,8 +34,10 @@ Result<json::Value> Registry::prepare_update(const api::Kind& kind, const api::K
   }
   if (ctx.subresource != "status") bump_generation(storage, stored_old, object);
   LAB_CHECK(policy_.admit(ctx, &stored_old, &object));
-  auto findings = api::validate_update(storage, stored_old, object);
-  if (hooks.validate)
+  // A binding is the server's own change of a field that clients may not change.
+  bool own_change = ctx.subresource == "binding";
+  auto findings = own_change ? std::vector<api::Finding>() : api::validate_update(storage, stored_old, object);
+  if (hooks.validate && !own_change)
     for (auto& f : hooks.validate(ctx, &stored_old, object)) findings.push_back(std::move(f));
   if (!findings.empty()) return Failure(api::invalid(kind, ctx.name, findings));
   // The stored form has no resourceVersion: compare without it.
@@ -69,7 +71,7 @@ Task<Result<Written>> Registry::update(api::KindPtr kind, std::string ns, std::s
       for (auto& undo : ctx.on_abort) undo();
       co_return std::unexpected(std::move(object).error());
     }
-    if (*object == *shared && ctx.changes.empty()) {   // nothing changed: nothing is written
+    if (*object == *shared && ctx.changes.empty()) {  // nothing changed: nothing is written
       for (auto& undo : ctx.on_abort) undo();
       Written same;
       same.object = current;

@@ -18,8 +18,12 @@ std::string name_trigger(std::string_view ns, std::string_view name) {
   out += name;
   return out;
 }
-std::string namespace_trigger(std::string_view ns) { return "s:" + std::string(ns); }
-std::string field_trigger(std::string_view value) { return "f:" + std::string(value); }
+std::string namespace_trigger(std::string_view ns) {
+  return "s:" + std::string(ns);
+}
+std::string field_trigger(std::string_view value) {
+  return "f:" + std::string(value);
+}
 
 // Only the first selectable field is a trigger: spec.nodeName of pods.
 bool has_field_trigger(const api::Kind& kind) {
@@ -99,7 +103,7 @@ void Shard::reset(std::map<std::string, CachedPtr, std::less<>> objects, store::
 void Shard::apply(std::vector<Update> updates) {
   std::unique_lock lock(mutex_);
   for (auto& update : updates) {
-    if (update.revision <= oldest_) continue;   // already in the state that was loaded
+    if (update.revision <= oldest_) continue;  // already in the state that was loaded
     auto event = std::make_shared<CacheEvent>();
     event->revision = update.revision;
     auto it = objects_.find(update.rest);
@@ -165,8 +169,8 @@ Result<WatchCache::Listing> Shard::attach(Watcher& watcher, WatchCache::WatchSta
     state.revision = std::max(state.revision, complete);
   } else {
     if (start.after < oldest_)
-      return Failure(expired("too old resource version: " + std::to_string(start.after) + " (" +
-                             std::to_string(oldest_) + ")"));
+      return Failure(
+          expired("too old resource version: " + std::to_string(start.after) + " (" + std::to_string(oldest_) + ")"));
     auto it = std::ranges::upper_bound(history_, start.after, {}, [](const EventPtr& e) { return e->revision; });
     watcher.queue_.assign(it, history_.end());
   }

@@ -48,12 +48,12 @@ class Shard {
   api::KindPtr kind_;
   std::size_t history_bytes_;
   mutable std::shared_mutex mutex_;
-  std::map<std::string, CachedPtr, std::less<>> objects_;   // by [namespace/]name
+  std::map<std::string, CachedPtr, std::less<>> objects_;  // by [namespace/]name
   std::deque<EventPtr> history_;
   std::size_t history_size_ = 0;
-  store::Revision oldest_ = 0;                              // history holds every event after this
+  store::Revision oldest_ = 0;  // history holds every event after this
   store::Revision changed_at_ = 0;
-  std::unordered_map<std::string, std::vector<Watcher*>> watchers_;   // by trigger; "" hears everything
+  std::unordered_map<std::string, std::vector<Watcher*>> watchers_;  // by trigger; "" hears everything
   std::size_t watcher_count_ = 0;
 };
 

@@ -54,7 +54,9 @@ Error modified(const api::Kind& kind, std::string_view name) {
                   "the object has been modified; please apply your changes to the latest version and try again");
 }
 
-Error bad_request(std::string message) { return plain(Code::kBadRequest, std::move(message)); }
+Error bad_request(std::string message) {
+  return plain(Code::kBadRequest, std::move(message));
+}
 
 Error method_not_supported(std::string_view method) {
   return with_details(Code::kMethodNotAllowed, "the server does not allow this method on the requested resource",
@@ -62,9 +64,13 @@ Error method_not_supported(std::string_view method) {
                                                                        {"message", std::string(method)}}}}});
 }
 
-Error not_found_path() { return plain(Code::kNotFound, "the server could not find the requested resource"); }
+Error not_found_path() {
+  return plain(Code::kNotFound, "the server could not find the requested resource");
+}
 
-Error expired(std::string message) { return plain(Code::kGone, std::move(message)); }
+Error expired(std::string message) {
+  return plain(Code::kGone, std::move(message));
+}
 
 Error too_many_requests(std::string message, int retry_after_seconds) {
   return with_details(Code::kTooManyRequests, std::move(message),
@@ -72,7 +78,7 @@ Error too_many_requests(std::string message, int retry_after_seconds) {
 }
 
 json::Value status_of(const Error& error) {
-  json::Object status{{"kind", "Status"},   {"apiVersion", "v1"},       {"metadata", json::Object{}},
+  json::Object status{{"kind", "Status"},    {"apiVersion", "v1"},      {"metadata", json::Object{}},
                       {"status", "Failure"}, {"message", error.text()}, {"reason", reason_of(error.code)}};
   if (!error.details.empty())
     if (auto details = json::parse(error.details)) status["details"] = std::move(*details);

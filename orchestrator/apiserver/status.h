@@ -21,7 +21,7 @@ Error conflict(const api::Kind& kind, std::string_view name, std::string_view wh
 Error modified(const api::Kind& kind, std::string_view name);
 Error bad_request(std::string message);
 Error method_not_supported(std::string_view method);
-Error not_found_path();   // 404 of a path that names nothing
+Error not_found_path();  // 404 of a path that names nothing
 Error expired(std::string message);
 Error too_many_requests(std::string message, int retry_after_seconds);
 

@@ -134,21 +134,20 @@ Result<void> WatchCache::load() {
 }
 
 void WatchCache::follow() {
-  watch_ = store_.watch(std::string(kRoot), store::prefix_end(std::string(kRoot)), revision(),
-                        [this](Result<store::WatchBatch> batch) {
-                          if (batch) return apply(*batch);
-                          if (stopping_) return;
-                          log::warn("the watch cache lost its place in the store and reads it anew",
-                                    {{"reason", batch.error().text()}});
-                          // Not on the store's thread: load() waits for it.
-                          if (reload_.joinable()) reload_.join();
-                          reload_ = std::thread([this] {
-                            while (!stopping_) {
-                              if (auto loaded = load(); loaded) return follow();
-                              std::this_thread::sleep_for(std::chrono::milliseconds(200));
-                            }
-                          });
-                        });
+  watch_ = store_.watch(
+      std::string(kRoot), store::prefix_end(std::string(kRoot)), revision(), [this](Result<store::WatchBatch> batch) {
+        if (batch) return apply(*batch);
+        if (stopping_) return;
+        log::warn("the watch cache lost its place in the store and reads it anew", {{"reason", batch.error().text()}});
+        // Not on the store's thread: load() waits for it.
+        if (reload_.joinable()) reload_.join();
+        reload_ = std::thread([this] {
+          while (!stopping_) {
+            if (auto loaded = load(); loaded) return follow();
+            std::this_thread::sleep_for(std::chrono::milliseconds(200));
+          }
+        });
+      });
 }
 
 std::shared_ptr<Shard> WatchCache::shard_of_key(std::string_view key) const {
@@ -202,9 +201,9 @@ void WatchCache::apply(const store::WatchBatch& batch) {
                                                   event.current.create_revision, meta_for(kind, event.current.value));
     } else if (event.previous) {
       auto meta = json::parse(*event.previous);
-      update.tombstone = std::make_shared<CachedObject>(update.rest, *event.previous, update.revision,
-                                                        event.current.create_revision,
-                                                        meta ? meta_of(kind, *meta) : ObjectMeta{});
+      update.tombstone =
+          std::make_shared<CachedObject>(update.rest, *event.previous, update.revision, event.current.create_revision,
+                                         meta ? meta_of(kind, *meta) : ObjectMeta{});
     }
     auto it = std::ranges::find(groups, shard, &decltype(groups)::value_type::first);
     if (it == groups.end()) it = groups.insert(groups.end(), {shard, {}});
@@ -252,7 +251,7 @@ CachedPtr WatchCache::find(const api::Kind& kind, std::string_view ns, std::stri
 
 WatchCache::Listing WatchCache::select(const api::Kind& kind, const Selection& selection, std::size_t limit,
                                        std::string_view from) const {
-  auto complete = revision();   // before the shard is read: it holds at least this
+  auto complete = revision();  // before the shard is read: it holds at least this
   Listing out;
   if (auto s = shard(kind)) out = s->select(selection, limit, from);
   out.revision = std::max(out.revision, complete);

@@ -1,9 +1,9 @@
 // WatchCache: the current state of every kind and its recent history, fed by one watch on the store.
 //
-// Readers copy shared pointers under a short shared lock; they never wait for the disk. revision() is the revision up to
-// which every shard is complete. Each watcher has a bounded queue of shared events; the store's thread appends to the
-// queues of those watchers whose trigger (name, node, namespace) an event can concern, and a watcher whose queue is full
-// is dropped: its client resumes from the history.
+// Readers copy shared pointers under a short shared lock; they never wait for the disk. revision() is the revision up
+// to which every shard is complete. Each watcher has a bounded queue of shared events; the store's thread appends to
+// the queues of those watchers whose trigger (name, node, namespace) an event can concern, and a watcher whose queue is
+// full is dropped: its client resumes from the history.
 //
 // Invariants
 //  1. A shard's objects and history change together, under its lock, one whole transaction at a time.
@@ -31,8 +31,8 @@ namespace lab::apiserver {
 struct CacheEvent {
   enum Type { kAdded, kModified, kDeleted } type = kAdded;
   store::Revision revision = 0;
-  CachedPtr object;     // for a deletion: the last state, with the deletion's revision
-  CachedPtr previous;   // null when added
+  CachedPtr object;    // for a deletion: the last state, with the deletion's revision
+  CachedPtr previous;  // null when added
 };
 using EventPtr = std::shared_ptr<const CacheEvent>;
 
@@ -81,10 +81,10 @@ class WatchCache final : public ObjectReader {
   // Kinds are looked up by storage prefix: any version will do.
   CachedPtr find(const api::Kind& kind, std::string_view ns, std::string_view name) const;
   struct Listing {
-    std::vector<CachedPtr> items;       // by namespace and name
+    std::vector<CachedPtr> items;  // by namespace and name
     store::Revision revision = 0;
-    std::size_t remaining = 0;          // objects after the last item, selected or not
-    std::string next;                   // key of the object to continue with; "" at the end
+    std::size_t remaining = 0;  // objects after the last item, selected or not
+    std::string next;           // key of the object to continue with; "" at the end
   };
   // At most `limit` selected objects (0: all), from the key `from` on.
   Listing select(const api::Kind& kind, const Selection& selection, std::size_t limit = 0,
@@ -94,12 +94,12 @@ class WatchCache final : public ObjectReader {
   store::Revision changed_at(const api::Kind& kind) const;
 
   struct WatchStart {
-    enum Mode { kState, kAfter } mode = kState;   // the state as ADDED events first, or events after a revision
+    enum Mode { kState, kAfter } mode = kState;  // the state as ADDED events first, or events after a revision
     store::Revision after = 0;
   };
   struct Watching {
     std::unique_ptr<Watcher> watcher;
-    Listing state;                                // mode kState: what to send first
+    Listing state;  // mode kState: what to send first
   };
   // kGone when `after` is older than the history.
   Result<Watching> watch(const api::Kind& kind, Selection selection, WatchStart start);
@@ -136,7 +136,7 @@ class WatchCache final : public ObjectReader {
   const KindTable& kinds_;
   Options options_;
   mutable std::shared_mutex shards_mutex_;
-  std::map<std::string, std::shared_ptr<Shard>, std::less<>> shards_;   // by storage prefix
+  std::map<std::string, std::shared_ptr<Shard>, std::less<>> shards_;  // by storage prefix
   std::atomic<store::Revision> revision_{0};
   std::mutex waiters_mutex_;
   std::multimap<store::Revision, OneShot<bool>> waiters_;

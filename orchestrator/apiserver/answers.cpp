@@ -1,0 +1,128 @@
+#include "orchestrator/apiserver/answers.h"
+
+#include "base/yaml/yaml.h"
+#include "orchestrator/api/codec.h"
+#include "orchestrator/apiserver/kind_table.h"
+
+namespace lab::apiserver {
+namespace {
+
+http::Response head(const Accepted& accepted, int status) {
+  http::Response response;
+  response.status = status;
+  response.headers.set("Content-Type", std::string(accepted.content_type()));
+  return response;
+}
+
+json::Object list_meta(const ListMeta& meta) {
+  json::Object out{{"resourceVersion", std::to_string(meta.revision)}};
+  if (!meta.continue_token.empty()) out["continue"] = meta.continue_token;
+  if (meta.remaining) out["remainingItemCount"] = *meta.remaining;
+  return out;
+}
+
+// A list as its head, the items' own buffers and commas between them.
+http::Response raw_list(const View& view, const std::vector<CachedPtr>& items, const ListMeta& meta) {
+  static const http::Buffer comma = http::buffer(",\n");
+  static const http::Buffer end = http::buffer("]}\n");
+  auto response = head(view.accepted, 200);
+  response.body.reserve(items.size() * 2 + 2);
+  response.body.push_back(http::buffer("{\"kind\":" + json::dump(json::Value(view.kind.list_kind())) +
+                                       ",\"apiVersion\":" + json::dump(json::Value(view.kind.api_version())) +
+                                       ",\"metadata\":" + json::dump(json::Value(list_meta(meta))) + ",\"items\":["));
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i > 0) response.body.push_back(comma);
+    response.body.push_back(items[i]->bytes());
+  }
+  response.body.push_back(end);
+  return response;
+}
+
+}  // namespace
+
+json::Value View::value(const CachedObject& object) const {
+  json::Value out = *object.value();
+  if (!raw()) convert_version(storage, kind, out);
+  return out;
+}
+
+Result<http::Response> answer_plain(const Accepted& accepted, const json::Value& value, int status) {
+  auto response = head(accepted, status);
+  switch (accepted.format) {
+    case Format::kYaml:
+      response.body.push_back(http::buffer(yaml::dump(value)));
+      break;
+    case Format::kProtobuf: {
+      auto bytes = api::encode_protobuf(value);
+      if (bytes) {
+        response.body.push_back(http::buffer(std::move(*bytes)));
+        break;
+      }
+      response.headers.set("Content-Type", "application/json");  // no protobuf form after all
+      response.body.push_back(http::buffer(json::dump(value)));
+      break;
+    }
+    case Format::kJson:
+      response.body.push_back(http::buffer((accepted.pretty ? json::dump_pretty(value, 2) : json::dump(value)) + "\n"));
+      break;
+  }
+  return response;
+}
+
+Result<http::Response> answer_value(const View& view, json::Value value, int status) {
+  if (view.accepted.shape == Shape::kTable) {
+    json::Object meta;
+    if (auto rv = json::str(value, "metadata", "resourceVersion"); !rv.empty()) meta["resourceVersion"] = rv;
+    json::Array rows;
+    rows.push_back(table_row(view.kind, view.accepted.shape_version, view.include, value));
+    value = table_of(view.kind, view.accepted.shape_version, std::move(rows), std::move(meta), true);
+  } else if (view.accepted.shape == Shape::kPartial) {
+    value = partial_of(view.accepted.shape_version, value);
+  }
+  return answer_plain(view.accepted, value, status);
+}
+
+Result<http::Response> answer_object(const View& view, const CachedObject& object, int status) {
+  if (view.raw() && view.accepted.format == Format::kJson && view.accepted.shape == Shape::kObject &&
+      !view.accepted.pretty) {
+    static const http::Buffer newline = http::buffer("\n");
+    auto response = head(view.accepted, status);
+    response.body = {object.bytes(), newline};
+    return response;
+  }
+  return answer_value(view, view.value(object), status);
+}
+
+Result<http::Response> answer_list(const View& view, const std::vector<CachedPtr>& items, const ListMeta& meta) {
+  const auto& accepted = view.accepted;
+  if (accepted.shape == Shape::kObject && accepted.format == Format::kJson && !accepted.pretty && view.raw())
+    return raw_list(view, items, meta);
+  json::Array list;
+  list.reserve(items.size());
+  for (const auto& item : items) {
+    auto value = view.value(*item);
+    switch (accepted.shape) {
+      case Shape::kTable:
+        list.push_back(table_row(view.kind, accepted.shape_version, view.include, value));
+        break;
+      case Shape::kPartial:
+        list.push_back(partial_of(accepted.shape_version, value));
+        break;
+      case Shape::kObject:
+        list.push_back(std::move(value));
+        break;
+    }
+  }
+  if (accepted.shape == Shape::kTable)
+    return answer_plain(accepted, table_of(view.kind, accepted.shape_version, std::move(list), list_meta(meta), true),
+                        200);
+  bool partial = accepted.shape == Shape::kPartial;
+  json::Value out =
+      json::Object{{"kind", partial ? "PartialObjectMetadataList" : view.kind.list_kind()},
+                   {"apiVersion", partial ? "meta.k8s.io/" + accepted.shape_version : view.kind.api_version()},
+                   {"metadata", list_meta(meta)},
+                   {"items", std::move(list)}};
+  return answer_plain(accepted, out, 200);
+}
+
+}  // namespace lab::apiserver

@@ -1,0 +1,119 @@
+#include "orchestrator/apiserver/core.h"
+
+#include "base/fs.h"
+#include "orchestrator/apiserver/authz/policy.h"
+#include "orchestrator/apiserver/pod_calls.h"
+#include "orchestrator/apiserver/system_objects.h"
+#include "pki/jwt.h"
+
+namespace lab::apiserver {
+namespace {
+
+// Without policies of their own, kinds are written as the generic engine makes them.
+class NoPolicy final : public WritePolicy {
+ public:
+  const Hooks& hooks_of(const api::Kind&) const override { return hooks_; }
+  Result<void> admit(WriteContext&, const json::Value*, json::Value*) const override { return {}; }
+
+ private:
+  Hooks hooks_;
+};
+
+Result<std::string> read_optional(const std::string& path) {
+  if (path.empty()) return std::string();
+  return fs::read_file(path);
+}
+
+authn::Options authn_options(const ServerOptions& options, const std::vector<pki::PublicKey>& keys) {
+  authn::Options out;
+  out.service_account_keys = keys;
+  out.issuer = options.service_account_issuer;
+  out.audiences = options.api_audiences;
+  out.anonymous = options.anonymous_auth;
+  for (const auto& t : options.tokens) out.tokens.push_back({t.token, t.user, t.uid, t.groups});
+  return out;
+}
+
+}  // namespace
+
+Result<void> Core::load_keys() {
+  if (!options.service_account_signing_key_file.empty()) {
+    LAB_TRY(auto pem, fs::read_file(options.service_account_signing_key_file));
+    LAB_TRY(signing_key, pki::PrivateKey::from_pem(pem));
+    LAB_TRY(auto key, pki::PublicKey::from_pem(signing_key->public_pem()));
+    service_account_keys.push_back(std::move(key));
+  }
+  for (const auto& file : options.service_account_key_files) {
+    LAB_TRY(auto pem, fs::read_file(file));
+    LAB_TRY(auto key, pki::PublicKey::from_pem(pem));
+    if (service_account_keys.empty() || service_account_keys.front().der() != key.der())
+      service_account_keys.push_back(std::move(key));
+  }
+  return {};
+}
+
+Result<void> Core::wire() {
+  LAB_TRY(cache, WatchCache::start(*options.store, kinds, {.history_bytes = options.watch_history_bytes}));
+  authenticator = std::make_unique<authn::ChainAuthenticator>(authn_options(options, service_account_keys), *cache);
+  authorizer = options.authorization ? authz::make_authorizer(*cache) : authz::make_allow_all();
+  policy = std::make_unique<NoPolicy>();
+  registry = std::make_unique<Registry>(*options.store, *cache, kinds, *policy);
+  add_pod_calls(calls, *registry);
+
+  KubeletClientConfig kubelet;
+  LAB_TRY(kubelet.certificate_pem, read_optional(options.kubelet_client_cert_file));
+  LAB_TRY(kubelet.private_key_pem, read_optional(options.kubelet_client_key_file));
+  LAB_TRY(kubelet.ca_pem, read_optional(options.kubelet_ca_file));
+  node_proxy = std::make_unique<NodeProxy>(*cache, std::move(kubelet));
+  resources = std::make_unique<Resources>(*registry, kinds, calls, *node_proxy);
+
+  Paths::Parts parts;
+  parts.kinds = &kinds;
+  parts.metrics = &metrics;
+  parts.gauges = [this] {
+    return "# HELP apiserver_registered_watchers Watches that are open now.\n"
+           "# TYPE apiserver_registered_watchers gauge\napiserver_registered_watchers " +
+           std::to_string(cache->watcher_count()) +
+           "\n# HELP apiserver_storage_revision Last revision of the store, and the one the watch cache has reached.\n"
+           "# TYPE apiserver_storage_revision gauge\napiserver_storage_revision{of=\"store\"} " +
+           std::to_string(options.store->revision()) + "\napiserver_storage_revision{of=\"cache\"} " +
+           std::to_string(cache->revision()) + "\n";
+  };
+  parts.checks = {{"ping", [] { return true; }},
+                  {"store", [this] { return options.store->revision() >= cache->revision(); }},
+                  {"informer-sync", [this] { return cache->revision() > 0 || system_objects_made; }, false},
+                  {"poststarthook/bootstrap-system-objects", [this] { return system_objects_made.load(); }, false},
+                  {"shutdown", [this] { return !shutting_down; }, false}};
+  if (!service_account_keys.empty()) parts.key_set = pki::jwks(service_account_keys);
+  parts.issuer = options.service_account_issuer;
+  paths = std::make_unique<Paths>(std::move(parts));
+
+  chain = std::make_unique<Chain>(
+      Chain::Parts{.authenticator = authenticator.get(),
+                   .authorizer = authorizer.get(),
+                   .metrics = &metrics,
+                   .max_mutating = options.max_mutating_in_flight,
+                   .max_read = options.max_read_in_flight,
+                   .resources = [this](RequestContext& request) { return resources->serve(request); },
+                   .paths = [this](RequestContext& request) { return paths->serve(request); }});
+  return {};
+}
+
+Result<std::shared_ptr<Core>> Core::make(ServerOptions options) {
+  auto core = std::make_shared<Core>();
+  core->options = std::move(options);
+  LAB_CHECK(core->load_keys());
+  LAB_CHECK(core->wire());
+  return core;
+}
+
+Task<Result<void>> Core::make_system_objects() {
+  LAB_CO_CHECK(co_await apiserver::make_system_objects(*cache, *registry));
+  if (options.authorization) {
+    LAB_CO_CHECK(co_await authz::reconcile_policy(*cache, *registry));
+  }
+  system_objects_made = true;
+  co_return Result<void>();
+}
+
+}  // namespace lab::apiserver

@@ -1,0 +1,48 @@
+// Core: the parts of one API server, wired together. server.cpp gives it sockets and a life.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "orchestrator/apiserver/authn/authenticator.h"
+#include "orchestrator/apiserver/authz/authz.h"
+#include "orchestrator/apiserver/calls.h"
+#include "orchestrator/apiserver/chain.h"
+#include "orchestrator/apiserver/node_proxy.h"
+#include "orchestrator/apiserver/paths.h"
+#include "orchestrator/apiserver/registry.h"
+#include "orchestrator/apiserver/server.h"
+#include "pki/key.h"
+
+namespace lab::apiserver {
+
+// Members in the order of their making; each may refer to those above it.
+struct Core {
+  ServerOptions options;
+  std::vector<pki::PublicKey> service_account_keys;
+  std::optional<pki::PrivateKey> signing_key;
+  KindTable kinds;
+  Metrics metrics;
+  std::unique_ptr<WatchCache> cache;
+  std::unique_ptr<authn::ChainAuthenticator> authenticator;
+  std::unique_ptr<authz::ChainAuthorizer> authorizer;
+  std::unique_ptr<WritePolicy> policy;
+  std::unique_ptr<Registry> registry;
+  CallTable calls;
+  std::unique_ptr<NodeProxy> node_proxy;
+  std::unique_ptr<Resources> resources;
+  std::unique_ptr<Paths> paths;
+  std::unique_ptr<Chain> chain;
+  std::atomic<bool> system_objects_made{false};
+  std::atomic<bool> shutting_down{false};
+
+  static Result<std::shared_ptr<Core>> make(ServerOptions options);
+  // Namespaces, priority classes, the default roles: what /readyz waits for. Any loop.
+  Task<Result<void>> make_system_objects();
+
+ private:
+  Result<void> load_keys();
+  Result<void> wire();
+};
+
+}  // namespace lab::apiserver

@@ -1,0 +1,239 @@
+#include <algorithm>
+#include <charconv>
+
+#include "orchestrator/api/codec.h"
+#include "orchestrator/api/patch.h"
+#include "orchestrator/apiserver/object_rules.h"
+#include "orchestrator/apiserver/resources.h"
+#include "orchestrator/apiserver/status.h"
+
+namespace lab::apiserver {
+namespace {
+
+std::string_view media_type(std::string_view content_type) {
+  auto end = content_type.find(';');
+  content_type = content_type.substr(0, end);
+  while (!content_type.empty() && content_type.back() == ' ') content_type.remove_suffix(1);
+  return content_type;
+}
+
+Result<DeleteRequest> delete_request(const RequestContext& request, bool& dry_run) {
+  DeleteRequest out;
+  const auto& query = request.query;
+  json::Value body;
+  if (!request.request.body.empty()) {
+    LAB_TRY(body, decode_request_body(request));
+    if (auto kind = json::str(body, "kind"); !kind.empty() && kind != "DeleteOptions")
+      return Failure(bad_request("the request body is a " + std::string(kind) + ", not DeleteOptions"));
+  }
+  if (const auto& grace = json::at(body, "gracePeriodSeconds"); !grace.is_null())
+    out.grace_seconds = json::as_int(grace);
+  if (auto text = query.get("gracePeriodSeconds"); !text.empty() && !out.grace_seconds) {
+    std::int64_t seconds = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error != std::errc{} || end != text.data() + text.size())
+      return Failure(bad_request("gracePeriodSeconds: Invalid value: \"" + std::string(text) + "\": must be a number"));
+    out.grace_seconds = seconds;
+  }
+  out.propagation = json::str(body, "propagationPolicy");
+  if (out.propagation.empty()) out.propagation = query.get("propagationPolicy");
+  if (!out.propagation.empty() && out.propagation != "Orphan" && out.propagation != "Background" &&
+      out.propagation != "Foreground")
+    return Failure(bad_request("DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"" +
+                               out.propagation +
+                               "\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""));
+  if (const auto& orphan = json::at(body, "orphanDependents"); orphan.is_bool())
+    out.orphan_dependents = orphan.get_bool();
+  if (query.has("orphanDependents") && !out.orphan_dependents) out.orphan_dependents = query.flag("orphanDependents");
+  out.uid = json::str(body, "preconditions", "uid");
+  out.resource_version = json::str(body, "preconditions", "resourceVersion");
+  if (!json::list(body, "dryRun").empty()) dry_run = true;
+  return out;
+}
+
+void keep_warnings(RequestContext& request, Written& written) {
+  for (auto& w : written.warnings) request.warnings.push_back(std::move(w));
+}
+
+}  // namespace
+
+Result<WriteOptions> write_options(const RequestContext& request) {
+  WriteOptions out;
+  out.user = request.user;
+  out.verb = request.info.verb;
+  out.subresource = request.info.subresource;
+  for (auto value : request.query.all("dryRun")) {
+    if (value.empty()) continue;
+    if (value != "All")
+      return Failure(
+          bad_request("dryRun: Unsupported value: \"" + std::string(value) + "\": supported values: \"All\""));
+    out.dry_run = true;
+  }
+  auto validation = request.query.get("fieldValidation");
+  if (validation == "Strict") {
+    out.field_validation = FieldValidation::kStrict;
+  } else if (validation == "Ignore") {
+    out.field_validation = FieldValidation::kIgnore;
+  } else if (!validation.empty() && validation != "Warn") {
+    return Failure(bad_request("fieldValidation: Unsupported value: \"" + std::string(validation) +
+                               "\": supported values: \"\", \"Ignore\", \"Warn\", \"Strict\""));
+  }
+  return out;
+}
+
+Result<json::Value> decode_request_body(const RequestContext& request, std::vector<std::string>* duplicates) {
+  auto type = request.request.headers.get("Content-Type");
+  return api::decode_body(type.empty() ? "application/json" : type, request.request.body, duplicates);
+}
+
+Result<Registry::Transform> patch_transform(const api::Kind& kind, const RequestContext& request) {
+  auto type = media_type(request.request.headers.get("Content-Type"));
+  if (type == "application/json-patch+json" || type == "application/merge-patch+json") {
+    LAB_TRY(auto patch, json::parse(request.request.body));
+    bool merge = type == "application/merge-patch+json";
+    return [patch = std::move(patch), merge](const json::Value& current) -> Result<json::Value> {
+      if (merge) return api::merge_patch(current, patch);
+      return api::json_patch(current, patch);
+    };
+  }
+  const auto* schema = kind.schema.empty() ? nullptr : api::find_type(kind.schema);
+  if (type == "application/strategic-merge-patch+json" && schema) {
+    LAB_TRY(auto patch, json::parse(request.request.body));
+    return [patch = std::move(patch), schema](const json::Value& current) {
+      return api::strategic_patch(*schema, current, patch);
+    };
+  }
+  return fail(Code::kUnsupportedMedia,
+              "the body of the request was in an unknown format - accepted media types include: "
+              "application/json-patch+json, application/merge-patch+json" +
+                  std::string(schema ? ", application/strategic-merge-patch+json" : ""));
+}
+
+Task<Reply> Resources::create(RequestContext& request, Target target) {
+  LAB_CO_TRY(auto shown, view(request, target));
+  LAB_CO_TRY(auto options, write_options(request));
+  LAB_CO_TRY(auto body, decode_request_body(request, &options.duplicate_fields));
+  auto written = co_await registry_.create(target.kind, target.ns, std::move(body), std::move(options));
+  if (!written) co_return std::unexpected(std::move(written).error());
+  keep_warnings(request, *written);
+  if (written->object) {
+    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, 201));
+    co_return answer;
+  }
+  convert_version(*target.storage, *target.kind, written->value);
+  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), 201));
+  co_return answer;
+}
+
+Task<Reply> Resources::update(RequestContext& request, Target target) {
+  LAB_CO_TRY(auto shown, view(request, target));
+  LAB_CO_TRY(auto options, write_options(request));
+  LAB_CO_TRY(auto body, decode_request_body(request, &options.duplicate_fields));
+  Registry::Transform transform = [&body](const json::Value&) -> Result<json::Value> { return body; };
+  bool may_create = target.name.empty() ? false : allows_create_on_update(*target.kind);
+  auto written = co_await registry_.update(target.kind, target.ns, target.name, std::move(transform),
+                                           std::move(options), may_create);
+  if (!written) co_return std::unexpected(std::move(written).error());
+  keep_warnings(request, *written);
+  int status = written->created ? 201 : 200;
+  if (written->object) {
+    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, status));
+    co_return answer;
+  }
+  convert_version(*target.storage, *target.kind, written->value);
+  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), status));
+  co_return answer;
+}
+
+Task<Reply> Resources::patch(RequestContext& request, Target target) {
+  LAB_CO_TRY(auto shown, view(request, target));
+  LAB_CO_TRY(auto options, write_options(request));
+  LAB_CO_TRY(auto transform, patch_transform(*target.kind, request));
+  auto written =
+      co_await registry_.update(target.kind, target.ns, target.name, std::move(transform), std::move(options));
+  if (!written) co_return std::unexpected(std::move(written).error());
+  keep_warnings(request, *written);
+  if (written->object) {
+    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, 200));
+    co_return answer;
+  }
+  convert_version(*target.storage, *target.kind, written->value);
+  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), 200));
+  co_return answer;
+}
+
+Task<Reply> Resources::remove(RequestContext& request, Target target) {
+  LAB_CO_TRY(auto shown, view(request, target));
+  LAB_CO_TRY(auto options, write_options(request));
+  LAB_CO_TRY(auto wanted, delete_request(request, options.dry_run));
+  bool cascades = wanted.orphan_dependents && !*wanted.orphan_dependents;
+  auto written = co_await registry_.remove(target.kind, target.ns, target.name, std::move(wanted), std::move(options));
+  if (!written) co_return std::unexpected(std::move(written).error());
+  keep_warnings(request, *written);
+  if (written->removed && !returns_deleted_object(*target.kind)) {
+    shown.accepted.shape = Shape::kObject;
+    LAB_CO_TRY(
+        auto answer,
+        answer_plain(shown.accepted,
+                     success_status(*target.kind, target.name, json::str(written->value, "metadata", "uid")), 200));
+    co_return answer;
+  }
+  int status = written->removed || !cascades ? 200 : 202;
+  if (written->object) {
+    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, status));
+    co_return answer;
+  }
+  convert_version(*target.storage, *target.kind, written->value);
+  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), status));
+  co_return answer;
+}
+
+Task<Reply> Resources::remove_collection(RequestContext& request, Target target) {
+  LAB_CO_TRY(auto shown, view(request, target));
+  LAB_CO_TRY(auto options, write_options(request));
+  LAB_CO_TRY(auto wanted, delete_request(request, options.dry_run));
+  LAB_CO_TRY(auto selection, parse_selection(*target.kind, *target.storage, target.ns, {},
+                                             request.query.get("labelSelector"), request.query.get("fieldSelector")));
+  auto found = registry_.cache().select(*target.storage, selection);
+  for (const auto& object : found.items) {
+    auto written = co_await registry_.remove(target.kind, object->ns(), object->name(), wanted, options);
+    if (!written && written.error().code != Code::kNotFound) co_return std::unexpected(std::move(written).error());
+  }
+  LAB_CO_TRY(auto answer, answer_list(shown, found.items, {.revision = registry_.cache().revision()}));
+  co_return answer;
+}
+
+Task<Reply> Resources::call(RequestContext& request, Target target, CallHandler handler) {
+  LAB_CO_TRY(auto accepted, negotiate(request.request, request.query, true));
+  LAB_CO_TRY(auto options, write_options(request));
+  Call call{.user = request.user,
+            .kind = target.kind,
+            .verb = request.info.verb,
+            .ns = target.ns,
+            .name = target.name,
+            .subresource = request.info.subresource,
+            .query = request.query,
+            .body = {},
+            .dry_run = options.dry_run,
+            .now = Loop::current()->wall(),
+            .reader = registry_.cache(),
+            .writer = registry_};
+  if (!request.request.body.empty()) {
+    LAB_CO_TRY(call.body, decode_request_body(request));
+    auto kind = std::string(json::str(call.body, "kind")), version = std::string(json::str(call.body, "apiVersion"));
+    if (target.kind->virtual_kind && call.subresource.empty()) {
+      LAB_CO_CHECK(decode_strictly(*target.kind, call.body, options, request.warnings));
+    } else if (const auto* type = api::type_of(version, kind)) {
+      LAB_CO_CHECK(api::normalize(*type, call.body));
+    }
+  }
+  if (call.verb == "get" || call.verb == "list") call.status = 200;
+  auto result = co_await handler(call);
+  for (auto& w : call.warnings) request.warnings.push_back(std::move(w));
+  if (!result) co_return std::unexpected(std::move(result).error());
+  accepted.shape = Shape::kObject;
+  LAB_CO_TRY(auto answer, answer_plain(accepted, *result, call.status));
+  co_return answer;
+}
+
+}  // namespace lab::apiserver
