@@ -44,6 +44,10 @@ inline constexpr Resource clusterrolebindings{"rbac.authorization.k8s.io", "v1",
                                               "ClusterRoleBinding", false};
 inline constexpr Resource certificatesigningrequests{"certificates.k8s.io", "v1", "certificatesigningrequests",
                                                      "CertificateSigningRequest", false};
+inline constexpr Resource subjectaccessreviews{"authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview",
+                                                false};
+inline constexpr Resource cronjobs{"batch", "v1", "cronjobs", "CronJob"};
+inline constexpr Resource persistentvolumes{"", "v1", "persistentvolumes", "PersistentVolume", false};
 inline constexpr Resource priorityclasses{"scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", false};
 }  // namespace res
 
