@@ -30,8 +30,6 @@ std::vector<std::string> words_of(const std::string& path) {
   return words;
 }
 
-std::string description_of(const Command& c) { return c.details.empty() ? c.summary : c.summary + "\n\n" + c.details; }
-
 // What CLI11 fills for one command; the deque of these keeps addresses stable.
 struct Slot {
   const Command* command = nullptr;
@@ -125,7 +123,8 @@ int run_command_line(const std::string& program, const std::vector<std::string>&
     for (std::size_t i = 0; i + 1 < words.size(); ++i) parent += (i ? " " : "") + words[i];
     auto& slot = slots.emplace_back();
     slot.command = &command;
-    slot.app = apps.at(parent)->add_subcommand(words.back(), description_of(command));
+    slot.app = apps.at(parent)->add_subcommand(words.back(), command.summary);
+    slot.app->footer(command.details);
     apps[command.path] = slot.app;
     if (command.hidden) slot.app->group("");
     if (!command.run) slot.app->require_subcommand(1);

@@ -1,0 +1,116 @@
+#include "bootstrap/local/kubeconfig_merge.h"
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/yaml/yaml.h"
+
+namespace lab::bootstrap {
+
+namespace {
+
+constexpr const char* kLists[] = {"clusters", "contexts", "users"};
+
+json::Value empty_config() {
+  return json::Object{{"apiVersion", "v1"},       {"clusters", json::Array()},      {"contexts", json::Array()},
+                      {"current-context", ""},    {"kind", "Config"},               {"preferences", json::Object()},
+                      {"users", json::Array()}};
+}
+
+void drop(json::Value& config, const char* list, const std::string& name) {
+  auto& field = json::ensure(config, list);
+  if (!field.is_array()) field = json::Array();
+  json::Array kept;
+  for (auto& entry : field.get_array())
+    if (json::str(entry, "name") != name) kept.push_back(entry);
+  field = std::move(kept);
+}
+
+void add(json::Value& config, const char* list, const std::string& name, const char* what, json::Value value) {
+  drop(config, list, name);
+  json::Object entry;
+  entry[what] = std::move(value);
+  entry["name"] = name;
+  config.at(list).as_array().push_back(std::move(entry));
+}
+
+Result<json::Value> read_config(const std::string& path) {
+  auto text = fs::read_file(path);
+  if (!text && text.error().code == Code::kNotFound) return empty_config();
+  if (!text) return std::unexpected(std::move(text).error());
+  if (text->find_first_not_of(" \t\r\n") == std::string::npos) return empty_config();
+  auto config = yaml::parse(*text);
+  if (!config || !config->is_object())
+    return fail(Code::kInvalid, "the kubeconfig " + path + " cannot be read, so it was left as it is",
+                "mend or move it, or use the lab's own: export KUBECONFIG=FILE after lab kubeconfig > FILE");
+  return config;
+}
+
+Result<void> write_as(const std::string& path, const json::Value& config, unsigned uid, unsigned gid) {
+  LAB_CHECK(fs::write_file(path, yaml::dump(config), 0600));
+  if (::chown(path.c_str(), uid, gid) != 0) return fail_errno("give " + path + " to its owner");
+  return {};
+}
+
+}  // namespace
+
+UserFile user_kubeconfig() {
+  UserFile file;
+  const char* sudo_user = std::getenv("SUDO_USER");
+  const passwd* pw = sudo_user && ::geteuid() == 0 ? ::getpwnam(sudo_user) : nullptr;
+  const char* home = std::getenv("HOME");
+  file.uid = pw ? pw->pw_uid : ::geteuid();
+  file.gid = pw ? pw->pw_gid : ::getegid();
+  file.path = fs::join(pw ? pw->pw_dir : (home ? home : "/root"), ".kube/config");
+  if (const char* env = std::getenv("KUBECONFIG"); env && *env) {
+    std::string first = env;
+    file.path = first.substr(0, first.find(':'));
+  }
+  return file;
+}
+
+Result<bool> merge_context(const UserFile& file, const std::string& name, const std::string& admin_kubeconfig) {
+  LAB_TRY(auto admin, yaml::parse(admin_kubeconfig));
+  const bool made = !fs::exists(file.path);
+  LAB_TRY(auto config, read_config(file.path));
+  const auto& clusters = json::list(admin, "clusters");
+  const auto& users = json::list(admin, "users");
+  if (clusters.empty() || users.empty()) return fail(Code::kInvalid, "the lab's admin.conf names no cluster or user");
+  add(config, "clusters", name, "cluster", json::at(clusters[0], "cluster"));
+  add(config, "users", name, "user", json::at(users[0], "user"));
+  add(config, "contexts", name, "context", json::Object{{"cluster", name}, {"user", name}});
+  json::set(config, name, "current-context");
+  const std::string dir = file.path.substr(0, file.path.rfind('/'));
+  if (!fs::exists(dir)) {
+    LAB_CHECK(fs::make_dirs(dir, 0750));
+    (void)!::chown(dir.c_str(), file.uid, file.gid);
+  }
+  LAB_CHECK(write_as(file.path, config, file.uid, file.gid));
+  return made;
+}
+
+Result<void> remove_context(const std::string& path, const std::string& name, bool remove_if_empty) {
+  if (!fs::exists(path)) return {};
+  struct stat st;
+  if (::stat(path.c_str(), &st) != 0) return fail_errno("stat " + path);
+  LAB_TRY(auto config, read_config(path));
+  bool empty = true;
+  for (const char* list : kLists) {
+    drop(config, list, name);
+    empty = empty && json::list(config, list).empty();
+  }
+  if (json::str(config, "current-context") == name) json::set(config, "", "current-context");
+  if (empty && remove_if_empty) {
+    LAB_CHECK(fs::remove_file(path));
+    ::rmdir(path.substr(0, path.rfind('/')).c_str());   // kubectl's cache, if any, keeps it
+    return {};
+  }
+  return write_as(path, config, st.st_uid, st.st_gid);
+}
+
+}  // namespace lab::bootstrap

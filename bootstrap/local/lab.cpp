@@ -1,0 +1,336 @@
+#include "bootstrap/local/lab.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <future>
+
+#include "base/netlink/sysctl.h"
+#include "bootstrap/common/address.h"
+#include "bootstrap/local/kubeconfig_merge.h"
+#include "pki/bootstrap_token.h"
+#include "pki/kubeconfig.h"
+
+namespace lab::bootstrap {
+
+namespace res = client::res;
+
+namespace {
+
+constexpr auto kReadyLimit = std::chrono::seconds(120);
+constexpr const char* kForwarding = "net/ipv4/ip_forward";
+constexpr const char* kMarkDirectory = "/var/lib/lab/local";       // inside a node
+constexpr const char* kImagesMark = "/var/lib/lab/local/images";   // its bundled images are imported
+constexpr std::uint32_t kFirstNode = 2;                            // .1 is the bridge
+constexpr std::uint32_t kLastNode = 250;
+
+std::string last_line(const ExecResult& r) {
+  std::string text = r.err.empty() ? r.out : r.err;
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text.size() > 2000 ? "..." + text.substr(text.size() - 2000) : text;
+}
+
+// Runs f for every item at the same time; the first error, when all have ended.
+template <class T, class F>
+Result<void> for_each_parallel(const std::vector<T>& items, F f) {
+  std::vector<std::future<Result<void>>> running;
+  for (const auto& item : items) running.push_back(std::async(std::launch::async, [&f, &item] { return f(item); }));
+  Result<void> verdict;
+  for (auto& r : running)
+    if (auto one = r.get(); !one && verdict) verdict = std::move(one);
+  return verdict;
+}
+
+Result<void> exec_checked(NodeDriver& driver, const std::string& node, std::vector<std::string> argv) {
+  std::string what;
+  for (std::size_t i = 0; i < argv.size() && i < 2; ++i) what += (i ? " " : "") + argv[i];
+  LAB_TRY(auto done, driver.exec(node, {.argv = std::move(argv), .timeout_seconds = 300}));
+  if (done.exit_code == 0) return {};
+  return fail(Code::kInternal, what + " on node " + node + " failed: " + last_line(done),
+              "look inside: lab shell " + node + "; run lab start again when it is mended");
+}
+
+bool marked(NodeDriver& driver, const std::string& node, const std::string& path) {
+  auto inside = driver.path_in(node, path);
+  return inside && fs::exists(*inside);
+}
+
+Result<void> import_bundle(const Profile& p, NodeDriver& driver, const std::string& node) {
+  if (marked(driver, node, kImagesMark)) return {};
+  LAB_TRY(auto archives, bundled_images());
+  LAB_CHECK(load_images(p, driver, {node}, archives));
+  LAB_TRY(auto dir, driver.path_in(node, kMarkDirectory));
+  LAB_CHECK(fs::make_dirs(dir));
+  LAB_TRY(auto mark, driver.path_in(node, kImagesMark));
+  return fs::write_file(mark, "");
+}
+
+std::vector<std::string> init_command(const Profile& p) {
+  return {"lab", "init", "--apiserver-advertise-address", p.nodes[0].address, "--node-name", p.nodes[0].name, "--token", p.token,
+          "--token-ttl", "0", "--no-taint", "--node-monitor-grace-period", std::to_string(p.node_grace_seconds) + "s",
+          "--default-toleration-seconds", std::to_string(p.pod_toleration_seconds), "--skip-phases", "show-join-command"};
+}
+
+Result<void> join_node(const Profile& p, NodeDriver& driver, const NodeSpec& node) {
+  LAB_TRY(auto ca_path, driver.path_in(p.nodes[0].name, "/etc/kubernetes/pki/ca.crt"));
+  LAB_TRY(auto ca, fs::read_file(ca_path));
+  LAB_TRY(auto discovery, driver.path_in(node.name, "/etc/kubernetes/discovery.conf"));
+  // Both machines are ours: the identity is handed over, not discovered. The token still proves the node's right to join.
+  LAB_CHECK(fs::write_file(discovery, pki::kubeconfig_text({.server = "https://" + p.nodes[0].address + ":6443", .ca_pem = ca})));
+  auto joined = exec_checked(driver, node.name,
+                             {"lab", "join", "--discovery-file", "/etc/kubernetes/discovery.conf", "--token", p.token, "--node-name", node.name});
+  LAB_CHECK(fs::remove_file(discovery));
+  return joined;
+}
+
+// A node that runs its services since an earlier start needs no init and no join.
+bool initialised(NodeDriver& driver, const std::string& node) {
+  return marked(driver, node, "/etc/kubernetes/kubelet.conf") && marked(driver, node, "/etc/lab/units/lab-overlay.json");
+}
+
+Result<void> wait_nodes_ready(Cluster& cluster, const Profile& p, Progress& progress) {
+  auto probe = [&]() -> Result<void> {
+    LAB_TRY(auto list, cluster.list(res::nodes));
+    std::string missing;
+    for (const auto& want : p.nodes) {
+      std::string state = "absent";
+      for (const auto& node : json::list(list, "items")) {
+        if (json::str(node, "metadata", "name") != want.name) continue;
+        state = "not ready";
+        for (const auto& c : json::list(node, "status", "conditions"))
+          if (json::str(c, "type") == "Ready")
+            state = json::str(c, "status") == "True" ? "" : std::string(json::str(c, "message"));
+      }
+      if (!state.empty()) missing += (missing.empty() ? "" : "; ") + want.name + ": " + state;
+    }
+    if (missing.empty()) return {};
+    return fail(Code::kUnavailable, missing);
+  };
+  return wait_until(kReadyLimit, "Ready on all nodes", "see lab kubectl describe node, and lab logs --node NODE lab-agent", probe,
+                    [&](const std::string& s) { progress.state(s); });
+}
+
+Result<void> plan_nodes(Profile& p, const StartOptions& o) {
+  const std::size_t wanted = o.nodes > 0 ? static_cast<std::size_t>(o.nodes) : std::max<std::size_t>(p.nodes.size(), 1);
+  if (wanted > kLastNode - kFirstNode) return fail(Code::kInvalid, "at most " + std::to_string(kLastNode - kFirstNode) + " nodes fit into a lab");
+  while (p.nodes.size() < wanted) {
+    std::uint32_t host = kFirstNode;
+    auto taken = [&](const std::string& a) { return std::any_of(p.nodes.begin(), p.nodes.end(), [&](const NodeSpec& n) { return n.address == a; }); };
+    while (taken(p.network.subnet.at(host).text())) ++host;
+    std::uint32_t number = 1;
+    auto name = [&] { return "node" + std::to_string(number); };
+    while (std::any_of(p.nodes.begin(), p.nodes.end(), [&](const NodeSpec& n) { return n.name == name(); })) ++number;
+    p.nodes.push_back({.name = name(), .address = p.network.subnet.at(host).text(), .memory_bytes = o.memory_bytes, .cpus = o.cpus});
+  }
+  return {};
+}
+
+Result<Profile> make_profile(const StartOptions& o) {
+  Profile p;
+  p.name = o.profile;
+  p.driver = o.driver;
+  LAB_TRY(p.network, choose_network());
+  p.token = pki::BootstrapToken::generate().text();
+  p.node_grace_seconds = o.node_grace_seconds;
+  p.pod_toleration_seconds = o.pod_toleration_seconds;
+  LAB_TRY(p.forwarding_before, read_sysctl(kForwarding));
+  return p;
+}
+
+Result<void> merge_user_kubeconfig(Profile& p, NodeDriver& driver, Progress& progress) {
+  LAB_TRY(auto admin, admin_kubeconfig(p, driver));
+  auto file = user_kubeconfig();
+  auto made = merge_context(file, p.name, admin);
+  if (!made) {
+    progress.warn(made.error().text());
+    return {};
+  }
+  p.kubeconfig_made = p.kubeconfig_made || *made;
+  p.kubeconfig = file.path;
+  return save_profile(p);
+}
+
+Result<void> bring_up_node(const Profile& p, NodeDriver& driver, const NodeSpec& node) {
+  LAB_CHECK(driver.start(node));
+  return import_bundle(p, driver, node.name);
+}
+
+}  // namespace
+
+Result<std::string> admin_kubeconfig(const Profile& p, NodeDriver& driver) {
+  if (p.nodes.empty()) return fail(Code::kNotFound, "lab \"" + p.name + "\" has no nodes");
+  LAB_TRY(auto path, driver.path_in(p.nodes[0].name, "/etc/kubernetes/admin.conf"));
+  auto text = fs::read_file(path);
+  if (!text && text.error().code == Code::kNotFound)
+    return fail(Code::kNotFound, "node " + p.nodes[0].name + " is no master yet", "run lab start, or kubeadm init in its shell");
+  return text;
+}
+
+Result<std::unique_ptr<Cluster>> open_cluster(const Profile& p, NodeDriver& driver) {
+  LAB_TRY(auto text, admin_kubeconfig(p, driver));
+  LAB_TRY(auto config, client::parse_kubeconfig(text));
+  return Cluster::connect(std::move(config));
+}
+
+Result<void> start_lab(const StartOptions& o) {
+  LAB_TRY(auto lock, ProfileLock::take(o.profile));
+  Progress progress;
+  auto existing = load_profile(o.profile);
+  if (!existing && existing.error().code != Code::kNotFound) return std::unexpected(std::move(existing).error());
+  Profile p;
+  if (existing) {
+    p = std::move(*existing);
+  } else {
+    LAB_TRY(p, make_profile(o));
+  }
+  LAB_CHECK(plan_nodes(p, o));
+  LAB_TRY(auto driver, make_driver(p));
+  progress.step("network", "Bridge " + p.network.bridge + ", " + p.network.subnet.text());
+  LAB_CHECK(driver->prepare());
+  LAB_CHECK(save_profile(p));
+  LAB_CHECK(set_sysctl(kForwarding, "1"));
+
+  progress.step("nodes", "Starting " + std::to_string(p.nodes.size()) + " nodes");
+  LAB_CHECK(for_each_parallel(p.nodes, [&](const NodeSpec& n) { return driver->start(n); }));
+  // Images are imported while the control plane comes up: neither waits for the other.
+  auto images = std::async(std::launch::async, [&]() -> Result<void> {
+    return for_each_parallel(p.nodes, [&](const NodeSpec& n) { return import_bundle(p, *driver, n.name); });
+  });
+  Result<void> cluster_up;
+  if (o.initialise) {
+    cluster_up = [&]() -> Result<void> {
+      const auto& master = p.nodes[0];
+      if (!initialised(*driver, master.name)) {
+        progress.step("init", "Initialising the control plane on " + master.name);
+        LAB_CHECK(exec_checked(*driver, master.name, init_command(p)));
+      }
+      std::vector<NodeSpec> joining;
+      for (std::size_t i = 1; i < p.nodes.size(); ++i)
+        if (!initialised(*driver, p.nodes[i].name)) joining.push_back(p.nodes[i]);
+      if (!joining.empty()) {
+        progress.step("join", "Joining " + std::to_string(joining.size()) + " workers");
+        LAB_CHECK(for_each_parallel(joining, [&](const NodeSpec& n) { return join_node(p, *driver, n); }));
+      }
+      return {};
+    }();
+  }
+  progress.step("images", "Importing the bundled images");
+  auto imported = images.get();
+  LAB_CHECK(cluster_up);
+  LAB_CHECK(imported);
+  if (!o.initialise) {
+    progress.done();
+    std::printf("\nThe nodes are up and empty. Enter one with: lab shell %s\n", p.nodes[0].name.c_str());
+    return {};
+  }
+  progress.step("ready", "Waiting for all nodes to be Ready");
+  LAB_TRY(auto cluster, open_cluster(p, *driver));
+  LAB_CHECK(wait_nodes_ready(*cluster, p, progress));
+  if (o.merge_kubeconfig) LAB_CHECK(merge_user_kubeconfig(p, *driver, progress));
+  progress.done();
+  std::printf("\nDone! Lab \"%s\" runs %zu nodes. kubectl is configured to use it: kubectl get nodes\n", p.name.c_str(), p.nodes.size());
+  return {};
+}
+
+Result<void> stop_lab(const std::string& profile) {
+  LAB_TRY(auto lock, ProfileLock::take(profile));
+  LAB_TRY(auto p, load_profile(profile));
+  LAB_TRY(auto driver, make_driver(p));
+  return for_each_parallel(p.nodes, [&](const NodeSpec& n) { return driver->stop(n.name); });
+}
+
+Result<void> delete_lab(const std::string& profile) {
+  LAB_TRY(auto lock, ProfileLock::take(profile));
+  LAB_TRY(auto p, load_profile(profile));
+  if (!p.kubeconfig.empty()) LAB_CHECK(remove_context(p.kubeconfig, p.name, p.kubeconfig_made));
+  LAB_TRY(auto driver, make_driver(p));
+  LAB_CHECK(driver->remove_all());
+  LAB_TRY(auto others, list_profiles());
+  if (others.empty() && p.forwarding_before == "0") LAB_CHECK(set_sysctl(kForwarding, "0"));
+  return {};
+}
+
+Result<std::vector<NodeStatus>> lab_status(const std::string& profile) {
+  LAB_TRY(auto p, load_profile(profile));
+  LAB_TRY(auto driver, make_driver(p));
+  LAB_TRY(auto states, driver->list());
+  std::vector<NodeStatus> out;
+  for (std::size_t i = 0; i < p.nodes.size(); ++i) {
+    const auto& node = p.nodes[i];
+    NodeStatus s{.name = node.name, .type = i == 0 ? "Control Plane" : "Worker", .address = node.address, .host = "Stopped", .kubelet = "Stopped"};
+    for (const auto& state : states)
+      if (state.spec.name == node.name && state.running) s.host = "Running";
+    if (i == 0) {
+      s.apiserver = "Stopped";
+      s.kubeconfig = p.kubeconfig.empty() ? "Missing" : "Configured";
+    }
+    if (s.host == "Running") {
+      auto listed = driver->exec(node.name, {.argv = {"lab", "services", "-o", "json"}, .timeout_seconds = 10});
+      auto services = listed ? json::parse(listed->out) : Result<json::Value>(json::Array());
+      if (services)
+        for (const auto& service : json::as_array(*services)) {
+          const bool up = json::flag(service, "running");
+          if (json::str(service, "name") == "lab-agent") s.kubelet = up ? "Running" : "Stopped";
+          if (i == 0 && json::str(service, "name") == "lab-server") s.apiserver = up ? "Running" : "Stopped";
+        }
+    }
+    out.push_back(std::move(s));
+  }
+  return out;
+}
+
+Result<std::string> add_node(const std::string& profile, const std::string& name) {
+  LAB_TRY(auto lock, ProfileLock::take(profile));
+  LAB_TRY(auto p, load_profile(profile));
+  for (const auto& n : p.nodes)
+    if (n.name == name) return fail(Code::kAlreadyExists, "lab \"" + profile + "\" has a node \"" + name + "\" already");
+  LAB_CHECK(plan_nodes(p, {.nodes = static_cast<int>(p.nodes.size()) + 1}));
+  if (!name.empty()) {
+    LAB_CHECK(check_profile_name(name));
+    p.nodes.back().name = name;
+  }
+  LAB_CHECK(save_profile(p));
+  LAB_TRY(auto driver, make_driver(p));
+  const auto& node = p.nodes.back();
+  LAB_CHECK(bring_up_node(p, *driver, node));
+  if (initialised(*driver, p.nodes[0].name) && !initialised(*driver, node.name)) LAB_CHECK(join_node(p, *driver, node));
+  return node.name;
+}
+
+Result<void> delete_node(const std::string& profile, const std::string& name) {
+  LAB_TRY(auto lock, ProfileLock::take(profile));
+  LAB_TRY(auto p, load_profile(profile));
+  auto found = std::find_if(p.nodes.begin(), p.nodes.end(), [&](const NodeSpec& n) { return n.name == name; });
+  if (found == p.nodes.end()) return fail(Code::kNotFound, "there is no node \"" + name + "\"", "lab node list shows them");
+  if (found == p.nodes.begin()) return fail(Code::kInvalid, "node \"" + name + "\" is the lab's master", "delete the whole lab: lab delete");
+  LAB_TRY(auto driver, make_driver(p));
+  LAB_CHECK(driver->remove(name));
+  if (auto cluster = open_cluster(p, *driver)) {
+    auto gone = (*cluster)->remove(res::nodes, "", name);
+    if (!gone && gone.error().code != Code::kNotFound) return gone;
+  }
+  p.nodes.erase(found);
+  return save_profile(p);
+}
+
+Result<void> start_node(const std::string& profile, const std::string& name) {
+  LAB_TRY(auto lock, ProfileLock::take(profile));
+  LAB_TRY(auto p, load_profile(profile));
+  LAB_TRY(auto driver, make_driver(p));
+  LAB_CHECK(driver->prepare());
+  for (const auto& n : p.nodes)
+    if (n.name == name) return bring_up_node(p, *driver, n);
+  return fail(Code::kNotFound, "there is no node \"" + name + "\"", "lab node list shows them");
+}
+
+Result<void> stop_node(const std::string& profile, const std::string& name) {
+  LAB_TRY(auto lock, ProfileLock::take(profile));
+  LAB_TRY(auto p, load_profile(profile));
+  for (const auto& n : p.nodes)
+    if (n.name == name) {
+      LAB_TRY(auto driver, make_driver(p));
+      return driver->stop(name);
+    }
+  return fail(Code::kNotFound, "there is no node \"" + name + "\"", "lab node list shows them");
+}
+
+}  // namespace lab::bootstrap

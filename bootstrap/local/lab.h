@@ -1,0 +1,50 @@
+// The local lab: start, stop, delete, status and nodes, over a NodeDriver. minikube's verbs.
+//
+// The nodes come up by running the same `lab init` and `lab join` inside them. Everything may be killed at any point:
+// the next start completes it, delete removes whatever there is.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bootstrap/common/cluster.h"
+#include "bootstrap/common/progress.h"
+#include "bootstrap/local/profile.h"
+
+namespace lab::bootstrap {
+
+struct StartOptions {
+  std::string profile = "lab";
+  std::string driver = "namespace";
+  int nodes = 3;                         // 0: as many as there are
+  std::uint64_t memory_bytes = 0;        // per node
+  double cpus = 0;
+  bool initialise = true;                // false: empty nodes, for doing init and join by hand
+  bool merge_kubeconfig = true;
+  int node_grace_seconds = 8, pod_toleration_seconds = 5;
+};
+Result<void> start_lab(const StartOptions& options);
+Result<void> stop_lab(const std::string& profile);
+Result<void> delete_lab(const std::string& profile);
+
+struct NodeStatus {
+  std::string name, type, address;       // type: "Control Plane" or "Worker"
+  std::string host, kubelet, apiserver, kubeconfig;   // minikube's words; apiserver is empty on workers
+};
+Result<std::vector<NodeStatus>> lab_status(const std::string& profile);
+
+Result<std::string> add_node(const std::string& profile, const std::string& name);   // the name it has
+Result<void> delete_node(const std::string& profile, const std::string& name);
+Result<void> start_node(const std::string& profile, const std::string& name);
+Result<void> stop_node(const std::string& profile, const std::string& name);
+
+// Imports image archives into nodes' containerd; all nodes when none is named.
+Result<void> load_images(const Profile& profile, NodeDriver& driver, const std::vector<std::string>& nodes,
+                         const std::vector<std::string>& archives);
+// The archives that come with this installation.
+Result<std::vector<std::string>> bundled_images();
+
+Result<std::string> admin_kubeconfig(const Profile& profile, NodeDriver& driver);
+Result<std::unique_ptr<Cluster>> open_cluster(const Profile& profile, NodeDriver& driver);
+
+}  // namespace lab::bootstrap

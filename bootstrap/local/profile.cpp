@@ -1,0 +1,118 @@
+#include "bootstrap/local/profile.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <cstdio>
+
+#include "base/json.h"
+#include "bootstrap/node/namespace_driver.h"
+
+namespace lab::bootstrap {
+
+namespace {
+
+constexpr std::size_t kLongestName = 40;
+constexpr const char* kLockDirectory = "/run/lab";
+
+json::Object encode(const NodeSpec& n) {
+  return {{"name", n.name}, {"address", n.address}, {"memory", n.memory_bytes}, {"cpus", n.cpus}};
+}
+
+NodeSpec decode_node(const json::Value& v) {
+  const auto& cpus = json::at(v, "cpus");
+  return {.name = std::string(json::str(v, "name")),
+          .address = std::string(json::str(v, "address")),
+          .memory_bytes = static_cast<std::uint64_t>(json::num(v, "memory")),
+          .cpus = cpus.is_double() ? cpus.get_double() : static_cast<double>(json::as_int(cpus))};
+}
+
+}  // namespace
+
+Result<void> check_profile_name(const std::string& name) {
+  bool ok = !name.empty() && name.size() <= kLongestName && std::isalpha(static_cast<unsigned char>(name.front()));
+  for (char c : name) ok = ok && (std::islower(static_cast<unsigned char>(c)) || std::isdigit(static_cast<unsigned char>(c)) || c == '-');
+  if (ok) return {};
+  return fail(Code::kInvalid, "\"" + name + "\" is no name for a lab", "use lower-case letters, digits and '-', a letter first");
+}
+
+Result<Profile> load_profile(const std::string& name) {
+  LAB_CHECK(check_profile_name(name));
+  auto text = fs::read_file(LabLayout{name}.profile_file());
+  if (!text) {
+    if (text.error().code != Code::kNotFound) return std::unexpected(std::move(text).error());
+    return fail(Code::kNotFound, "there is no lab \"" + name + "\" on this machine", "make it: lab start" + (name == "lab" ? std::string() : " --profile " + name));
+  }
+  auto v = json::parse(*text);
+  if (!v) return std::unexpected(std::move(v).error().with_context("read " + LabLayout{name}.profile_file()));
+  Profile p;
+  p.name = name;
+  p.driver = json::str(*v, "driver");
+  p.network.bridge = json::str(*v, "bridge");
+  if (auto subnet = Cidr::parse(json::str(*v, "subnet"))) p.network.subnet = *subnet;
+  for (const auto& n : json::list(*v, "nodes")) p.nodes.push_back(decode_node(n));
+  p.token = json::str(*v, "token");
+  p.kubeconfig = json::str(*v, "kubeconfig");
+  p.kubeconfig_made = json::flag(*v, "kubeconfigMade");
+  p.forwarding_before = json::str(*v, "forwardingBefore");
+  p.node_grace_seconds = static_cast<int>(json::num(*v, "nodeGraceSeconds"));
+  p.pod_toleration_seconds = static_cast<int>(json::num(*v, "podTolerationSeconds"));
+  return p;
+}
+
+Result<void> save_profile(const Profile& p) {
+  json::Array nodes;
+  for (const auto& n : p.nodes) nodes.push_back(encode(n));
+  json::Value v = json::Object{{"driver", p.driver},
+                               {"bridge", p.network.bridge},
+                               {"subnet", p.network.subnet.text()},
+                               {"nodes", std::move(nodes)},
+                               {"token", p.token},
+                               {"kubeconfig", p.kubeconfig},
+                               {"kubeconfigMade", p.kubeconfig_made},
+                               {"forwardingBefore", p.forwarding_before},
+                               {"nodeGraceSeconds", p.node_grace_seconds},
+                               {"podTolerationSeconds", p.pod_toleration_seconds}};
+  LAB_CHECK(fs::make_dirs(p.layout().base(), 0711));
+  return fs::write_file(p.layout().profile_file(), json::dump_pretty(v, 2) + "\n", 0600);
+}
+
+Result<std::vector<std::string>> list_profiles() {
+  std::vector<std::string> out;
+  if (!fs::exists(kLabsDirectory)) return out;
+  LAB_TRY(auto names, fs::list_dir(kLabsDirectory));
+  for (auto& name : names)
+    if (fs::exists(LabLayout{name}.profile_file())) out.push_back(std::move(name));
+  return out;
+}
+
+Result<std::unique_ptr<NodeDriver>> make_driver(const Profile& profile) {
+  if (profile.driver == "namespace") return make_namespace_driver(profile.layout(), profile.network);
+  return fail(Code::kInvalid, "the driver \"" + profile.driver + "\" is not one of: namespace");
+}
+
+Result<ProfileLock> ProfileLock::take(const std::string& profile) {
+  LAB_CHECK(check_profile_name(profile));
+  LAB_CHECK(fs::make_dirs(kLockDirectory));
+  const std::string path = fs::join(kLockDirectory, "profile-" + profile + ".lock");
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return fail_errno("open " + path);
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    char holder[32] = "";
+    (void)!::pread(fd, holder, sizeof holder - 1, 0);
+    ::close(fd);
+    return fail(Code::kConflict, "another lab command works on \"" + profile + "\" (pid " + std::string(holder) + ")", "wait for it, or end it");
+  }
+  const std::string pid = std::to_string(::getpid());
+  (void)!::ftruncate(fd, 0);
+  (void)!::pwrite(fd, pid.data(), pid.size(), 0);
+  return ProfileLock(fd);
+}
+
+ProfileLock::~ProfileLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+}  // namespace lab::bootstrap

@@ -1,0 +1,34 @@
+// Where a lab's files lie on this machine: /var/lib/lab/PROFILE, and below it one directory a node.
+#pragma once
+
+#include <string>
+
+#include "base/fs.h"
+
+namespace lab::bootstrap {
+
+inline constexpr const char* kLabsDirectory = "/var/lib/lab/profiles";
+
+struct NodeLayout {
+  std::string base;                                    // /var/lib/lab/profiles/PROFILE/nodes/NODE
+  std::string etc() const { return fs::join(base, "etc"); }
+  std::string var() const { return fs::join(base, "var"); }
+  std::string opt() const { return fs::join(base, "opt"); }
+  std::string home() const { return fs::join(base, "home"); }
+  std::string root_home() const { return fs::join(base, "root"); }
+  std::string mount_point() const { return fs::join(base, "rootfs"); }
+  std::string pid_file() const { return fs::join(base, "pid"); }
+  std::string spec_file() const { return fs::join(base, "spec.json"); }
+  std::string log_file() const { return fs::join(base, "node.log"); }
+};
+
+struct LabLayout {
+  std::string profile;
+  std::string base() const { return fs::join(kLabsDirectory, profile); }
+  std::string disk_image() const { return base() + ".img"; }       // where the file system needs one (see storage.h)
+  std::string profile_file() const { return fs::join(base(), "profile.json"); }
+  std::string nodes() const { return fs::join(base(), "nodes"); }
+  NodeLayout node(const std::string& name) const { return {fs::join(nodes(), name)}; }
+};
+
+}  // namespace lab::bootstrap

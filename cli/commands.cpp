@@ -1,0 +1,16 @@
+#include "cli/groups.h"
+
+namespace lab::cli {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = [] {
+    Commands out;
+    for (auto group : {lab_commands, node_commands, image_commands, kubectl_commands, app_commands, init_commands,
+                       token_commands, version_commands, daemon_commands, internal_commands})
+      for (auto& command : group()) out.push_back(std::move(command));
+    return out;
+  }();
+  return all;
+}
+
+}  // namespace lab::cli

@@ -1,0 +1,23 @@
+// One function per command file; commands.cpp puts them together in the order of --help.
+#pragma once
+
+#include <vector>
+
+#include "cli/command.h"
+
+namespace lab::cli {
+
+using Commands = std::vector<Command>;
+
+Commands init_commands();        // init, join, reset
+Commands token_commands();       // token ...
+Commands lab_commands();         // start, status, stop, delete
+Commands node_commands();        // node ..., shell, ssh
+Commands image_commands();       // image ...
+Commands kubectl_commands();     // kubectl, kubeconfig
+Commands app_commands();         // deploy
+Commands daemon_commands();      // server, agent, overlay
+Commands internal_commands();    // supervise, services, node-run, node-exec
+Commands version_commands();
+
+}  // namespace lab::cli

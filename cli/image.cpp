@@ -1,0 +1,48 @@
+#include <cstdio>
+
+#include "bootstrap/local/lab.h"
+#include "cli/groups.h"
+#include "cli/report.h"
+
+namespace lab::cli {
+
+namespace {
+
+const Option kProfile{.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"};
+
+Result<void> load(const Invocation& in) {
+  LAB_TRY(auto profile, bootstrap::load_profile(in.get("profile")));
+  LAB_TRY(auto driver, bootstrap::make_driver(profile));
+  return bootstrap::load_images(profile, *driver, {}, in.arguments());
+}
+
+Result<void> list(const Invocation& in) {
+  LAB_TRY(auto profile, bootstrap::load_profile(in.get("profile")));
+  LAB_TRY(auto driver, bootstrap::make_driver(profile));
+  for (const auto& node : profile.nodes) {
+    LAB_TRY(auto done, driver->exec(node.name, {.argv = {"ctr", "-n", "k8s.io", "images", "list", "-q"}, .timeout_seconds = 60}));
+    if (done.exit_code != 0) return fail(Code::kUnavailable, "containerd on " + node.name + " does not answer: " + done.err);
+    std::printf("%s:\n", node.name.c_str());
+    std::size_t start = 0;
+    while (start < done.out.size()) {
+      auto end = done.out.find('\n', start);
+      std::string name = done.out.substr(start, end - start);
+      if (name.find("sha256:") != 0) std::printf("  %s\n", name.c_str());   // CRI's second name of the same image
+      start = end + 1;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Commands image_commands() {
+  return {
+      {.path = "image", .summary = "Container images of the lab's nodes"},
+      {.path = "image load", .summary = "Import image archives into every node", .arguments = {{"ARCHIVE", "an OCI or docker-save archive", true, true}},
+       .options = {kProfile}, .run = [](const Invocation& in) { return finish(load(in)); }},
+      {.path = "image list", .summary = "List the images by node", .options = {kProfile}, .run = [](const Invocation& in) { return finish(list(in)); }},
+  };
+}
+
+}  // namespace lab::cli

@@ -1,0 +1,63 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/subprocess.h"
+#include "bootstrap/local/lab.h"
+#include "cli/groups.h"
+#include "cli/report.h"
+
+namespace lab::cli {
+
+namespace {
+
+Result<std::string> kubeconfig_of(const std::string& profile_name) {
+  LAB_TRY(auto profile, bootstrap::load_profile(profile_name));
+  LAB_TRY(auto driver, bootstrap::make_driver(profile));
+  return bootstrap::admin_kubeconfig(profile, *driver);
+}
+
+int kubeconfig(const Invocation& in) {
+  auto text = kubeconfig_of(in.get("profile"));
+  if (!text) return report(text.error());
+  std::fputs(text->c_str(), stdout);
+  return kDone;
+}
+
+Result<void> exec_kubectl(std::vector<std::string> words) {
+  std::string profile = "lab";
+  if (words.size() >= 2 && (words[0] == "-p" || words[0] == "--profile")) {
+    profile = words[1];
+    words.erase(words.begin(), words.begin() + 2);
+  }
+  if (!words.empty() && words[0] == "--") words.erase(words.begin());
+  if (!find_in_path("kubectl"))
+    return fail(Code::kNotFound, "kubectl is not installed on this machine", "apt-get install kubernetes-client");
+  LAB_TRY(auto text, kubeconfig_of(profile));
+  // The credentials go through memory: no file of them is left behind, however kubectl ends.
+  int fd = ::memfd_create("kubeconfig", 0);
+  if (fd < 0 || ::write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) return fail_errno("hold the kubeconfig");
+  ::setenv("KUBECONFIG", ("/proc/self/fd/" + std::to_string(fd)).c_str(), 1);
+  words.insert(words.begin(), "kubectl");
+  std::vector<char*> argv;
+  for (auto& w : words) argv.push_back(w.data());
+  argv.push_back(nullptr);
+  ::execvp("kubectl", argv.data());
+  return fail_errno("run kubectl");
+}
+
+}  // namespace
+
+Commands kubectl_commands() {
+  return {
+      {.path = "kubectl", .summary = "Run kubectl against the lab", .details = "lab kubectl [-p PROFILE] ARGUMENTS...",
+       .run = [](const Invocation& in) { return finish(exec_kubectl(in.arguments())); }, .passes_rest = true},
+      {.path = "kubeconfig", .summary = "Print the lab's kubeconfig",
+       .options = {{.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"}}, .run = kubeconfig},
+  };
+}
+
+}  // namespace lab::cli
