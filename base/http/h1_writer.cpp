@@ -82,6 +82,13 @@ Task<Result<void>> H1Writer::put(std::string bytes) {
   co_return done;
 }
 
+Task<Result<void>> H1Writer::put_shared(Buffer piece) {
+  if (failed_) co_return client_gone();
+  auto done = co_await connection_->write(*piece);
+  if (!done) failed_ = true;
+  co_return done;
+}
+
 Task<Result<void>> H1Writer::send(Response response) {
   if (state_ != State::kNothing) co_return fail(Code::kInternal, "bug: a request was answered twice");
   state_ = State::kDone;
@@ -92,22 +99,22 @@ Task<Result<void>> H1Writer::send(Response response) {
   std::string out =
       head(response.status, response.headers, bodyless_ ? std::nullopt : std::optional<std::size_t>(size));
   if (head_only_ || bodyless_) co_return co_await put(std::move(out));
-  if (size <= kJoin) {
-    out.reserve(out.size() + size);
-    for (const auto& b : response.body)
-      if (b) out += *b;
-    co_return co_await put(std::move(out));
-  }
-  LAB_CO_CHECK(co_await put(std::move(out)));
+  // A list is hundreds of small pieces: they go out together, large ones as they are.
+  out.reserve(out.size() + std::min(size, kJoin));
   for (const auto& b : response.body) {
     if (!b) continue;
-    auto done = co_await connection_->write(*b);
-    if (!done) {
-      failed_ = true;
-      co_return done;
+    if (out.size() + b->size() > kJoin) {
+      LAB_CO_CHECK(co_await put(std::exchange(out, {})));
+      if (b->size() > kJoin / 2) {
+        LAB_CO_CHECK(co_await put_shared(b));
+        continue;
+      }
+      out.reserve(kJoin);
     }
+    out += *b;
   }
-  co_return Result<void>();
+  if (out.empty()) co_return Result<void>();
+  co_return co_await put(std::move(out));
 }
 
 Task<Result<void>> H1Writer::begin(int status, Headers headers) {
@@ -135,10 +142,7 @@ Task<Result<void>> H1Writer::write(Buffer piece) {
     co_return co_await put(std::move(out));
   }
   LAB_CO_CHECK(co_await put(std::move(out)));
-  if (auto done = co_await connection_->write(*piece); !done) {
-    failed_ = true;
-    co_return done;
-  }
+  LAB_CO_CHECK(co_await put_shared(std::move(piece)));
   if (chunked_) LAB_CO_CHECK(co_await put("\r\n"));
   co_return Result<void>();
 }

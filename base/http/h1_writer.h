@@ -29,6 +29,7 @@ class H1Writer final : public ResponseWriter {
   enum class State { kNothing, kStreaming, kDone, kUpgraded };
   std::string head(int status, const Headers& headers, std::optional<std::size_t> length);
   Task<Result<void>> put(std::string bytes);
+  Task<Result<void>> put_shared(Buffer piece);
 
   std::shared_ptr<H1Connection> connection_;
   bool head_only_, http10_, keep_, gzip_;

@@ -26,6 +26,7 @@ class ServerImpl final : public Server {
   Result<void> start() {
     if (shared_.options.tls) LAB_CHECK(reload_tls());
     LAB_TRY(listener_, Listener::bind(shared_.options.address, shared_.options.port));
+    port_ = listener_->port();
     int threads = std::max(1, shared_.options.threads);
     for (int i = 0; i < threads; ++i) {
       workers_.push_back(std::make_unique<Worker>(shared_, i));
@@ -36,7 +37,7 @@ class ServerImpl final : public Server {
     return {};
   }
 
-  int port() const override { return listener_->port(); }
+  int port() const override { return port_; }
 
   Result<void> reload_tls() override {
     LAB_TRY(auto config, shared_.options.tls());
@@ -160,6 +161,7 @@ class ServerImpl final : public Server {
         log::error("bug: tasks of the HTTP server do not end");
       }
     }
+    on_loop(*workers_[0], [this] { listener_.reset(); });  // on the loop that accepted with it
     workers_.clear();
   }
 
@@ -168,6 +170,7 @@ class ServerImpl final : public Server {
   std::shared_ptr<TlsContext> tls_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  int port_ = 0;
   bool stopped_ = false;
 };
 

@@ -30,7 +30,7 @@ class Listener {
   // address: an IP address, or "unix:/path" (mode 0600; a socket nobody listens on any more is replaced).
   // port 0: any free one. A port in use says so and how to find its owner.
   static Result<std::unique_ptr<Listener>> bind(const std::string& address, int port);
-  ~Listener();  // unlinks the unix socket
+  ~Listener();  // unlinks the unix socket; on the accepting loop, if accept() was called
 
   int port() const { return port_; }
   const std::string& name() const { return name_; }
