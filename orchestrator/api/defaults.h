@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -19,7 +20,9 @@ struct Finding {
   std::string message;  // "Required value", `Invalid value: "x": must be ...`
 };
 std::vector<Finding> validate_create(const Kind& kind, const json::Value& object);
-std::vector<Finding> validate_update(const Kind& kind, const json::Value& old, const json::Value& object);
+// `subresource` is what the request names ("status", "ephemeralcontainers", "resize"...): it decides what may change.
+std::vector<Finding> validate_update(const Kind& kind, const json::Value& old, const json::Value& object,
+                                     std::string_view subresource = {});
 // 422 with Status.details.causes, worded `Deployment.apps "web" is invalid: spec.x: Required value`.
 Error invalid(const Kind& kind, std::string_view name, const std::vector<Finding>& findings);
 
