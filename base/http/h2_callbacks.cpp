@@ -116,15 +116,7 @@ int H2Callbacks::data_chunk(nghttp2_session* session, std::uint8_t, std::int32_t
 
 int H2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
   auto& connection = self(user);
-  if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
-    if (frame->hd.type == NGHTTP2_RST_STREAM) {
-      auto now = connection.worker_.loop().now();
-      double seconds = std::chrono::duration<double>(now - connection.resets_at_).count();
-      connection.resets_ = std::max(0.0, connection.resets_ - seconds * 100) + 1;  // 100 a second are forgiven
-      connection.resets_at_ = now;
-    }
-    return 0;
-  }
+  if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
   auto found = connection.streams_.find(frame->hd.stream_id);
   if (found == connection.streams_.end()) return 0;
   auto& stream = found->second;

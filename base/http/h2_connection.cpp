@@ -21,7 +21,7 @@ void serve_h2(Worker& worker, std::unique_ptr<Stream> stream, Peer peer) {
 
 H2Connection::H2Connection(Worker& worker, std::unique_ptr<Stream> stream, Peer peer)
     : Connection(worker), stream_(std::move(stream)), peer_(std::move(peer)) {
-  since_ = resets_at_ = worker.loop().now();
+  since_ = worker.loop().now();
   session_ = H2Callbacks::make_session(this);
   std::array<nghttp2_settings_entry, 3> settings{{{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kMaxStreams},
                                                   {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 256 * 1024},
@@ -75,10 +75,9 @@ void H2Connection::settle() {
       if (!s->gone) worker_.scope.start("h2 handler", run_stream(shared_from_this(), s));
     }
   }
-  if (running_ > 4 * kMaxStreams || resets_ > 4 * kMaxStreams) {
-    // A client that resets as fast as it asks (CVE-2023-44487).
-    nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
-  }
+  // A client that resets as fast as it asks (CVE-2023-44487). nghttp2 limits the rate of resets; this, the handlers
+  // that still run for streams that are gone.
+  if (running_ > 4 * kMaxStreams) nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
   settling_ = false;
   flush();
 }

@@ -71,9 +71,8 @@ class H2Connection final : public Connection, public std::enable_shared_from_thi
   std::vector<std::shared_ptr<H2Stream>> drained_;  // have room again
   std::string out_;
   bool lost_ = false, draining_ = false, writing_ = false, settling_ = false;
-  int running_ = 0;    // handlers, also those of streams that are gone
-  double resets_ = 0;  // leaky count of streams the client reset early
-  TimePoint resets_at_, since_;
+  int running_ = 0;  // handlers, also those of streams that are gone
+  TimePoint since_;  // of the last bytes either way
 };
 
 class H2Writer final : public ResponseWriter {

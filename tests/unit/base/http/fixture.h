@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/http/client.h"
 #include "base/http/server.h"
+#include "base/io/descriptor.h"
 #include "base/io/scope.h"
 #include "base/io/sync.h"
 #include "base/subprocess.h"
