@@ -1,0 +1,236 @@
+#include "orchestrator/apiserver/hooks/kinds.h"
+
+#include <algorithm>
+
+#include "base/crypto/encoding.h"
+#include "orchestrator/api/time.h"
+#include "pki/csr.h"
+
+namespace lab::apiserver::hooks {
+namespace {
+
+using json::Array;
+using json::Object;
+using json::Value;
+using Findings = std::vector<api::Finding>;
+
+api::Finding forbidden_field(std::string field, const std::string& why) {
+  return {std::move(field), "FieldValueForbidden", "Forbidden: " + why};
+}
+api::Finding invalid_field(std::string field, const Value& value, const std::string& why) {
+  return {std::move(field), "FieldValueInvalid", "Invalid value: " + json::dump(value) + ": " + why};
+}
+
+}  // namespace
+
+Hooks namespace_hooks() {
+  Hooks h;
+  h.prepare_create = [](WriteContext&, Value& ns) -> Result<void> {
+    Value& finalizers = json::ensure(ns, "spec", "finalizers");
+    if (!finalizers.is_array()) finalizers.emplace_array();
+    if (std::ranges::find(finalizers.get_array(), Value("kubernetes")) == finalizers.get_array().end())
+      finalizers.get_array().emplace_back("kubernetes");
+    json::set(ns, Object{{"phase", "Active"}}, "status");
+    return {};
+  };
+  h.prepare_update = [](WriteContext& ctx, const Value&, Value& ns) -> Result<void> {
+    json::set(ns, ctx.name, "metadata", "labels", "kubernetes.io/metadata.name");
+    return {};
+  };
+  return h;
+}
+
+Hooks node_hooks() {
+  Hooks h;
+  h.validate = [](const WriteContext& ctx, const Value* old, const Value& node) -> Findings {
+    Findings out;
+    if (!old || !ctx.subresource.empty()) return out;
+    std::string_view was = json::str(*old, "spec", "podCIDR"), now = json::str(node, "spec", "podCIDR");
+    if (!was.empty() && was != now)
+      out.push_back(forbidden_field("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid"));
+    std::string_view id = json::str(*old, "spec", "providerID");
+    if (!id.empty() && id != json::str(node, "spec", "providerID"))
+      out.push_back(
+          forbidden_field("spec.providerID", "node updates may not change providerID except from \"\" to valid"));
+    return out;
+  };
+  return h;
+}
+
+Hooks job_hooks() {
+  Hooks h;
+  h.prepare_create = [](WriteContext&, Value& job) -> Result<void> {
+    if (json::flag(job, "spec", "manualSelector")) return {};
+    // The selector is the Job's uid: no Job adopts another one's Pods by accident.
+    std::string uid(json::str(job, "metadata", "uid")), name(json::str(job, "metadata", "name"));
+    for (const char* key : {"controller-uid", "batch.kubernetes.io/controller-uid"})
+      json::set(job, uid, "spec", "template", "metadata", "labels", key);
+    for (const char* key : {"job-name", "batch.kubernetes.io/job-name"})
+      json::set(job, name, "spec", "template", "metadata", "labels", key);
+    json::set(job, uid, "spec", "selector", "matchLabels", "batch.kubernetes.io/controller-uid");
+    return {};
+  };
+  return h;
+}
+
+Hooks claim_hooks() {
+  Hooks h;
+  h.prepare_create = [](WriteContext&, Value& claim) -> Result<void> {
+    json::set(claim, Object{{"phase", "Pending"}}, "status");
+    return {};
+  };
+  return h;
+}
+
+Hooks volume_hooks() {
+  return claim_hooks();
+}
+
+Hooks priority_class_hooks() {
+  Hooks h;
+  h.validate = [](const WriteContext& ctx, const Value* old, const Value& c) -> Findings {
+    Findings out;
+    constexpr std::int64_t kHighest = 1'000'000'000;
+    bool system = ctx.name.starts_with("system-");
+    bool known = ctx.name == "system-cluster-critical" || ctx.name == "system-node-critical";
+    if (!old && system && !known)
+      out.push_back(forbidden_field("metadata.name",
+                                    "priority class names with 'system-' prefix are reserved for system use "
+                                    "only. error: " +
+                                        ctx.name + " is not a known system priority class"));
+    if (!system && json::num(c, "value") > kHighest)
+      out.push_back(forbidden_field("value", "maximum allowed value of a user defined priority is 1000000000"));
+    if (old)
+      for (const char* field : {"value", "preemptionPolicy"})
+        if (json::at(*old, field) != json::at(c, field))
+          out.push_back(forbidden_field(field, std::string("may not be changed in an update.")));
+    if (json::flag(c, "globalDefault") && !(old && json::flag(*old, "globalDefault")))
+      for (const auto& other : ctx.reader.list(ctx.kind))
+        if (json::flag(*other, "globalDefault") && json::str(*other, "metadata", "name") != ctx.name)
+          out.push_back(
+              forbidden_field("globalDefault", "PriorityClass " + std::string(json::str(*other, "metadata", "name")) +
+                                                   " is already marked as default. Only one default can exist"));
+    return out;
+  };
+  return h;
+}
+
+Hooks data_hooks() {
+  Hooks h;
+  h.validate = [](const WriteContext& ctx, const Value* old, const Value& object) -> Findings {
+    Findings out;
+    if (!old) return out;
+    if (ctx.kind.kind == "Secret" && json::at(*old, "type") != json::at(object, "type"))
+      out.push_back(invalid_field("type", json::at(object, "type"), "field is immutable"));
+    if (!json::flag(*old, "immutable")) return out;
+    if (!json::flag(object, "immutable"))
+      out.push_back(forbidden_field("immutable", "field is immutable when `immutable` is set"));
+    for (const char* field : {"data", "binaryData"})
+      if (json::at(*old, field) != json::at(object, field))
+        out.push_back(forbidden_field(field, "field is immutable when `immutable` is set"));
+    return out;
+  };
+  return h;
+}
+
+namespace {
+
+// Times that an approver or signer left out.
+void stamp_conditions(const WriteContext& ctx, const Value& old, Value& csr) {
+  auto* conditions = json::ensure(csr, "status", "conditions").if_array();
+  if (!conditions) return json::erase(csr, "status", "conditions");
+  std::string now = api::format_time(ctx.now);
+  for (auto& c : *conditions) {
+    if (!json::has(c, "lastUpdateTime")) json::set(c, now, "lastUpdateTime");
+    if (json::has(c, "lastTransitionTime")) continue;
+    std::string since = now;
+    for (const auto& o : json::list(old, "status", "conditions"))
+      if (json::str(o, "type") == json::str(c, "type") && json::str(o, "status") == json::str(c, "status") &&
+          json::has(o, "lastTransitionTime"))
+        since = json::str(o, "lastTransitionTime");
+    json::set(c, since, "lastTransitionTime");
+  }
+}
+
+Result<void> prepare_request(WriteContext& ctx, Value& csr) {
+  // Who asks is what the signer decides by: never what the body says.
+  for (const char* field : {"username", "uid", "groups", "extra"}) json::erase(csr, "spec", field);
+  json::set(csr, ctx.user.username, "spec", "username");
+  if (!ctx.user.uid.empty()) json::set(csr, ctx.user.uid, "spec", "uid");
+  Array groups;
+  for (const auto& g : ctx.user.groups) groups.emplace_back(g);
+  if (!groups.empty()) json::set(csr, std::move(groups), "spec", "groups");
+  for (const auto& [key, values] : ctx.user.extra) {
+    Array list;
+    for (const auto& v : values) list.emplace_back(v);
+    json::set(csr, std::move(list), "spec", "extra", std::string_view(key));
+  }
+  json::set(csr, Object(), "status");
+  return {};
+}
+
+Result<void> prepare_request_update(WriteContext& ctx, const Value& old, Value& csr) {
+  // Only its own subresources change a request.
+  json::set(csr, json::at(old, "spec"), "spec");
+  if (ctx.subresource == "status") {
+    // Approval is not the signer's to give or take.
+    Array kept;
+    for (const auto& c : json::list(csr, "status", "conditions"))
+      if (json::str(c, "type") != "Approved" && json::str(c, "type") != "Denied") kept.push_back(c);
+    for (const auto& c : json::list(old, "status", "conditions"))
+      if (json::str(c, "type") == "Approved" || json::str(c, "type") == "Denied") kept.push_back(c);
+    json::set(csr, std::move(kept), "status", "conditions");
+  }
+  if (!ctx.subresource.empty()) stamp_conditions(ctx, old, csr);
+  return {};
+}
+
+Findings check_request(const WriteContext&, const Value* old, const Value& csr) {
+  Findings out;
+  if (!old) {
+    auto pem = crypto::base64_decode(json::str(csr, "spec", "request"));
+    auto info = pem ? pki::inspect_csr(*pem) : Result<pki::CsrInfo>(std::unexpected(pem.error()));
+    if (!info)
+      out.push_back({"spec.request", "FieldValueInvalid",
+                     "Invalid value: not a PEM certificate signing request: " + info.error().message});
+    return out;
+  }
+  auto has = [](const Value& o, std::string_view type) {
+    return std::ranges::any_of(json::list(o, "status", "conditions"),
+                               [&](const Value& c) { return json::str(c, "type") == type; });
+  };
+  if (has(csr, "Approved") && has(csr, "Denied"))
+    out.push_back(
+        invalid_field("status.conditions", Value("Denied"), "Approved and Denied conditions are mutually exclusive"));
+  for (const char* type : {"Approved", "Denied", "Failed"})
+    if (has(*old, type) && !has(csr, type))
+      out.push_back(forbidden_field("status.conditions",
+                                    "updates may not remove a condition of type \"" + std::string(type) + "\""));
+  return out;
+}
+
+}  // namespace
+
+Hooks certificate_request_hooks() {
+  Hooks h;
+  h.prepare_create = prepare_request;
+  h.prepare_update = prepare_request_update;
+  h.validate = check_request;
+  return h;
+}
+
+Hooks rbac_hooks(const authz::ChainAuthorizer& authorizer) {
+  Hooks h;
+  h.prepare_create = [&authorizer](WriteContext& ctx, Value& object) {
+    return authorizer.check_escalation(ctx.user, ctx.kind, nullptr, object);
+  };
+  h.prepare_update = [&authorizer](WriteContext& ctx, const Value& old, Value& object) -> Result<void> {
+    if (json::at(old, "roleRef") != json::at(object, "roleRef"))
+      return Failure(api::invalid(ctx.kind, ctx.name,
+                                  {invalid_field("roleRef", json::at(object, "roleRef"), "cannot change roleRef")}));
+    return authorizer.check_escalation(ctx.user, ctx.kind, &old, object);
+  };
+  return h;
+}
+
+}  // namespace lab::apiserver::hooks

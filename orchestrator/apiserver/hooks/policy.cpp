@@ -1,0 +1,58 @@
+#include "orchestrator/apiserver/hooks/policy.h"
+
+#include <map>
+
+#include "orchestrator/apiserver/admission/admission.h"
+#include "orchestrator/apiserver/hooks/kinds.h"
+#include "orchestrator/apiserver/hooks/pod.h"
+#include "orchestrator/apiserver/hooks/service.h"
+
+namespace lab::apiserver::hooks {
+namespace {
+
+class Policy final : public WritePolicy {
+ public:
+  Policy(std::shared_ptr<ServiceRanges> ranges, const authz::ChainAuthorizer& authorizer)
+      : plugins_(admission::make_plugins(authorizer)) {
+    const std::string rbac = "rbac.authorization.k8s.io";
+    table_[{"", "services"}] = service_hooks(std::move(ranges));
+    table_[{"", "pods"}] = pod_hooks();
+    table_[{"", "nodes"}] = node_hooks();
+    table_[{"", "namespaces"}] = namespace_hooks();
+    table_[{"", "secrets"}] = data_hooks();
+    table_[{"", "configmaps"}] = data_hooks();
+    table_[{"", "persistentvolumeclaims"}] = claim_hooks();
+    table_[{"", "persistentvolumes"}] = volume_hooks();
+    table_[{"batch", "jobs"}] = job_hooks();
+    table_[{"scheduling.k8s.io", "priorityclasses"}] = priority_class_hooks();
+    table_[{"certificates.k8s.io", "certificatesigningrequests"}] = certificate_request_hooks();
+    for (const char* plural : {"roles", "rolebindings", "clusterroles", "clusterrolebindings"})
+      table_[{rbac, plural}] = rbac_hooks(authorizer);
+  }
+
+  const Hooks& hooks_of(const api::Kind& kind) const override {
+    auto it = table_.find({kind.group, kind.plural});
+    return it == table_.end() ? none_ : it->second;
+  }
+
+  Result<void> admit(WriteContext& ctx, const json::Value* old, json::Value* object) const override {
+    for (const auto& plugin : plugins_) LAB_CHECK(plugin.admit(ctx, old, object));
+    return {};
+  }
+
+ private:
+  std::vector<admission::Plugin> plugins_;
+  std::map<std::pair<std::string, std::string>, Hooks> table_;
+  Hooks none_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<WritePolicy>> make_write_policy(PolicyOptions options,
+                                                       const authz::ChainAuthorizer& authorizer) {
+  LAB_TRY(auto network, Network::parse(options.service_cidr));
+  auto ranges = std::make_shared<ServiceRanges>(std::move(network), options.node_port_first, options.node_port_last);
+  return std::make_unique<Policy>(std::move(ranges), authorizer);
+}
+
+}  // namespace lab::apiserver::hooks

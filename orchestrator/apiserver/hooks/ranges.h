@@ -1,0 +1,64 @@
+// ServiceRanges: which cluster IPs and node ports are free, and who has which.
+//
+// What is taken is what the Services in the caches have, plus what has been given out and has not yet come into the
+// caches: nothing is stored beside the Services themselves, so nothing can leak or need repair. Thread-safe.
+// Claims belong to a write: its abort gives them back.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "orchestrator/apiserver/hooks.h"
+
+namespace lab::apiserver::hooks {
+
+// IPv4 as a number; empty when the text is none.
+std::optional<std::uint32_t> parse_ipv4(std::string_view text);
+std::string format_ipv4(std::uint32_t address);
+
+struct Network {
+  std::uint32_t first = 0, size = 0;  // network address, number of addresses
+  std::string text;
+  static Result<Network> parse(std::string_view cidr);
+  bool contains(std::uint32_t a) const { return a - first < size; }
+};
+
+class ServiceRanges {
+ public:
+  ServiceRanges(Network network, int port_first, int port_last);
+
+  // Errors are reasons: "provided IP is already allocated", "range is full".
+  Result<std::string> claim_ip(WriteContext& ctx, std::string_view wanted);  // "" takes any
+  Result<int> claim_port(WriteContext& ctx, int wanted);                     // 0 takes any
+  const Network& network() const { return network_; }
+
+ private:
+  // Addresses are keys as they are; ports are keys from 2^32 on.
+  using Key = std::uint64_t;
+  struct Claim {
+    std::string owner;  // namespace/name
+    bool committed = false;
+    std::chrono::steady_clock::time_point since;
+  };
+  void refresh(const ObjectReader& reader);
+  bool free_for(Key key, const std::string& owner) const;
+  void take(WriteContext& ctx, Key key);
+  std::optional<Key> any_free(Key first, std::uint64_t size, std::uint64_t reserved) const;
+
+  Network network_;
+  int port_first_, port_last_;
+  api::KindPtr services_;
+  std::mutex mutex_;
+  std::int64_t revision_ = -1;
+  std::unordered_map<Key, std::string> taken_;  // by owner
+  std::map<Key, std::shared_ptr<Claim>> claims_;
+};
+
+}  // namespace lab::apiserver::hooks
