@@ -163,11 +163,7 @@ Result<Selection> parse_selection(const api::Kind& kind, const api::Kind& storag
       index = -2;
     } else {
       auto it = std::ranges::find(storage.selectable_fields, stored_path(kind, want.path));
-      if (it == storage.selectable_fields.end())
-        return Failure(bad_request("Unable to find \"" + kind.api_version() + ", Resource=" + kind.plural +
-                                   "\" that match label selector \"" + std::string(label_selector) +
-                                   "\", field selector \"" + std::string(field_selector) +
-                                   "\": field label not supported: " + want.path));
+      if (it == storage.selectable_fields.end()) return Failure(bad_request("field label not supported: " + want.path));
       index = static_cast<int>(it - storage.selectable_fields.begin());
     }
     out.fields.push_back({index, want.value, want.equal});

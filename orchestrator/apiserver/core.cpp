@@ -2,22 +2,13 @@
 
 #include "base/fs.h"
 #include "orchestrator/apiserver/authz/policy.h"
+#include "orchestrator/apiserver/hooks/policy.h"
 #include "orchestrator/apiserver/pod_calls.h"
 #include "orchestrator/apiserver/system_objects.h"
 #include "pki/jwt.h"
 
 namespace lab::apiserver {
 namespace {
-
-// Without policies of their own, kinds are written as the generic engine makes them.
-class NoPolicy final : public WritePolicy {
- public:
-  const Hooks& hooks_of(const api::Kind&) const override { return hooks_; }
-  Result<void> admit(WriteContext&, const json::Value*, json::Value*) const override { return {}; }
-
- private:
-  Hooks hooks_;
-};
 
 Result<std::string> read_optional(const std::string& path) {
   if (path.empty()) return std::string();
@@ -56,9 +47,16 @@ Result<void> Core::wire() {
   LAB_TRY(cache, WatchCache::start(*options.store, kinds, {.history_bytes = options.watch_history_bytes}));
   authenticator = std::make_unique<authn::ChainAuthenticator>(authn_options(options, service_account_keys), *cache);
   authorizer = options.authorization ? authz::make_authorizer(*cache) : authz::make_allow_all();
-  policy = std::make_unique<NoPolicy>();
+  LAB_TRY(policy, hooks::make_write_policy({.service_cidr = options.service_cidr,
+                                            .node_port_first = options.node_port_first,
+                                            .node_port_last = options.node_port_last},
+                                           *authorizer));
   registry = std::make_unique<Registry>(*options.store, *cache, kinds, *policy);
   add_pod_calls(calls, *registry);
+  hooks::add_review_calls(calls, *authenticator, *authorizer);
+  hooks::add_token_calls(calls, {.key = signing_key,
+                                 .issuer = options.service_account_issuer,
+                                 .audiences = authenticator->options().own_audiences()});
 
   KubeletClientConfig kubelet;
   LAB_TRY(kubelet.certificate_pem, read_optional(options.kubelet_client_cert_file));
@@ -114,6 +112,15 @@ Task<Result<void>> Core::make_system_objects() {
   }
   system_objects_made = true;
   co_return Result<void>();
+}
+
+Task<Result<void>> Core::keep_own_service(int port) {
+  if (options.advertise_address.empty()) co_return Result<void>();
+  co_return co_await hooks::keep_kubernetes_service(
+      *cache, *registry,
+      hooks::OwnAddress{.service_cidr = options.service_cidr,
+                        .address = options.advertise_address,
+                        .port = options.advertise_port > 0 ? options.advertise_port : port});
 }
 
 }  // namespace lab::apiserver

@@ -39,6 +39,8 @@ struct Core {
   static Result<std::shared_ptr<Core>> make(ServerOptions options);
   // Namespaces, priority classes, the default roles: what /readyz waits for. Any loop.
   Task<Result<void>> make_system_objects();
+  // The `kubernetes` Service and its endpoints, pointing here; nothing without an advertised address.
+  Task<Result<void>> keep_own_service(int port);
 
  private:
   Result<void> load_keys();

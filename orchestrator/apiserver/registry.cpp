@@ -61,6 +61,11 @@ Result<void> decode_strictly(const api::Kind& kind, json::Value& object, const W
   return {};
 }
 
+void complete_encoding(const api::Kind& kind, json::Value& object) {
+  if (kind.schema.empty()) return;
+  if (const auto* type = api::find_type(kind.schema)) api::add_zero_values(*type, object);
+}
+
 Registry::Registry(store::Store& store, WatchCache& cache, const KindTable& kinds, const WritePolicy& policy)
     : store_(store), cache_(cache), kinds_(kinds), policy_(policy) {}
 

@@ -89,6 +89,8 @@ class Registry final : public ObjectWriter {
   const WritePolicy& policy_;
 };
 
+// The zero values that Go's encoder writes, so that clients see the same text as from kube-apiserver.
+void complete_encoding(const api::Kind& kind, json::Value& object);
 // A new object's decoding: strictness, wrong types, normal form. Findings become warnings or a 400.
 Result<void> decode_strictly(const api::Kind& kind, json::Value& object, const WriteOptions& options,
                              std::vector<std::string>& warnings);

@@ -26,6 +26,7 @@ Result<json::Value> Registry::prepare_create(const api::Kind& kind, WriteContext
   if (hooks.validate)
     for (auto& f : hooks.validate(ctx, nullptr, object)) findings.push_back(std::move(f));
   if (!findings.empty()) return Failure(api::invalid(kind, ctx.name, findings));
+  complete_encoding(kind, object);
   return object;
 }
 

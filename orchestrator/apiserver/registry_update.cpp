@@ -19,20 +19,20 @@ Result<json::Value> Registry::prepare_update(const api::Kind& kind, const api::K
                                              const CachedObject& current, const json::Value& old, json::Value object,
                                              const WriteOptions& options) {
   LAB_CHECK(decode_strictly(kind, object, options, ctx.warnings));
-  auto given = json::str(object, "metadata", "resourceVersion");
-  if (!given.empty() && given != "0" && given != std::to_string(current.revision()))
-    return Failure(modified(kind, ctx.name));
   json::Value stored_old = old;
   convert_version(kind, storage, object);
   convert_version(kind, storage, stored_old);
   LAB_CHECK(keep_metadata(kind, ctx.ns, ctx.name, stored_old, object));
+  auto given = json::str(object, "metadata", "resourceVersion");
+  if (!given.empty() && given != "0" && given != std::to_string(current.revision()))
+    return Failure(modified(kind, ctx.name));
   isolate_subresource(storage, ctx.subresource, stored_old, object);
   api::apply_defaults(storage, object);
+  complete_encoding(storage, object);  // hooks compare with the stored object, which is complete
   const auto& hooks = policy_.hooks_of(storage);
   if (hooks.prepare_update) {
     LAB_CHECK(hooks.prepare_update(ctx, stored_old, object));
   }
-  if (ctx.subresource != "status") bump_generation(storage, stored_old, object);
   LAB_CHECK(policy_.admit(ctx, &stored_old, &object));
   // A binding is the server's own change of a field that clients may not change.
   bool own_change = ctx.subresource == "binding";
@@ -40,6 +40,8 @@ Result<json::Value> Registry::prepare_update(const api::Kind& kind, const api::K
   if (hooks.validate && !own_change)
     for (auto& f : hooks.validate(ctx, &stored_old, object)) findings.push_back(std::move(f));
   if (!findings.empty()) return Failure(api::invalid(kind, ctx.name, findings));
+  complete_encoding(storage, object);
+  if (ctx.subresource != "status") bump_generation(storage, stored_old, object);
   // The stored form has no resourceVersion: compare without it.
   json::set(object, std::to_string(current.revision()), "metadata", "resourceVersion");
   return object;

@@ -15,6 +15,7 @@ namespace lab::apiserver {
 namespace {
 
 constexpr Duration kRetryInterval = std::chrono::milliseconds(500);
+constexpr Duration kUpkeepInterval = std::chrono::seconds(10);  // of the `kubernetes` Service, as kube-apiserver does
 
 std::function<Result<TlsServerConfig>()> tls_loader(const ServerOptions& options) {
   if (options.tls_cert_file.empty()) return {};
@@ -37,6 +38,7 @@ class Server final : public ApiServer {
   ~Server() override {
     shutdown(std::chrono::seconds(0));
     listener_.reset();
+    core_->cache->stop();  // requests of a loop that died may hold the core, but the store may go now
   }
 
   Result<void> listen() {
@@ -91,7 +93,7 @@ class Server final : public ApiServer {
   }
 
  private:
-  // Until it succeeds: the store may still be on its way.
+  // Until it succeeds: the store may still be on its way. Then upkeep, for as long as the server runs.
   Task<void> prepare() {
     while (true) {
       auto made = co_await core_->make_system_objects();
@@ -100,10 +102,14 @@ class Server final : public ApiServer {
         trouble_ = made ? std::string() : made.error().text();
       }
       changed_.notify_all();
-      if (made) co_return;
+      if (made) break;
       log::warn("the system objects could not be made, trying again", {{"reason", made.error().text()}});
       if (!co_await sleep_for(kRetryInterval, scope_.token())) co_return;
     }
+    do {
+      if (auto kept = co_await core_->keep_own_service(port()); !kept)
+        log::warn("the kubernetes Service could not be kept up", {{"reason", kept.error().text()}});
+    } while (co_await sleep_for(kUpkeepInterval, scope_.token()));
   }
 
   std::shared_ptr<Core> core_;

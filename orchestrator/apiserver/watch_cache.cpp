@@ -95,6 +95,10 @@ WatchCache::WatchCache(store::Store& store, const KindTable& kinds, Options opti
     : store_(store), kinds_(kinds), options_(options) {}
 
 WatchCache::~WatchCache() {
+  stop();
+}
+
+void WatchCache::stop() {
   stopping_ = true;
   watch_.reset();
   if (reload_.joinable()) reload_.join();

@@ -77,6 +77,8 @@ class WatchCache final : public ObjectReader {
   // Reads the whole store before it returns, then follows it. `store` and `kinds` must outlive the cache.
   static Result<std::unique_ptr<WatchCache>> start(store::Store& store, const KindTable& kinds, Options options);
   ~WatchCache() override;
+  // Lets go of the store: nothing changes any more. Idempotent.
+  void stop();
 
   // Kinds are looked up by storage prefix: any version will do.
   CachedPtr find(const api::Kind& kind, std::string_view ns, std::string_view name) const;
