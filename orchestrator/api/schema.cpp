@@ -16,7 +16,8 @@ struct Header {
   std::uint32_t magic, version, types, fields, kinds, strings, unused[2];
 };
 struct TypeRow {
-  std::uint32_t name, doc, first_field, fields;
+  std::uint32_t name, doc, first_field;
+  std::uint16_t fields, atomic;
 };
 struct FieldRow {
   std::uint32_t name, go_type, patch_strategy, merge_key, list_type, list_map_keys, default_value, enum_values, doc,
@@ -157,6 +158,10 @@ std::string_view Type::short_name() const {
 
 std::string_view Type::doc() const {
   return tables().text(SchemaReader::row(*this).doc);
+}
+
+bool Type::atomic() const {
+  return SchemaReader::row(*this).atomic;
 }
 
 const std::vector<Field>& Type::fields() const {

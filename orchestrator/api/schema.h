@@ -69,6 +69,7 @@ class Type {
   std::string_view short_name() const;             // "Pod"
   std::string openapi_name() const;                // "io.k8s.api.core.v1.Pod"
   std::string_view doc() const;
+  bool atomic() const;                                     // +structType=atomic: one writer owns it whole
   const std::vector<Field>& fields() const;                // in Go's order, which is the order of JSON output
   const Field* by_json(std::string_view json_name) const;  // looks through inlined messages too
   const Field* by_number(std::uint32_t number) const;

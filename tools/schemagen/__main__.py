@@ -68,7 +68,9 @@ class Generator:
                 fields.append(self.field(owner, go, by_number.pop(go.number)))
         if by_number:
             raise SystemExit(f"schemagen: {message.name}: no Go field for {', '.join(f.name for f in by_number.values())}")
-        self.types.append({"name": message.name, "doc": gotypes.prose(struct.comments), "fields": fields})
+        atomic = gotypes.markers(struct.comments).get("structType") == ["atomic"]
+        self.types.append({"name": message.name, "doc": gotypes.prose(struct.comments), "fields": fields,
+                           "atomic": atomic})
 
     def struct(self, package, name):
         """The struct behind a name, through `type X other.Y`."""

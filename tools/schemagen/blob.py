@@ -1,7 +1,7 @@
 """Writes the schema as one compact read-only blob. orchestrator/api/schema.cpp reads it: keep both in step.
 
     header   8 x u32: magic, version, types, fields, kinds, offset of strings, 0, 0
-    types    sorted by name: name, doc, first field, number of fields (4 x u32)
+    types    sorted by name: name, doc, first field (3 x u32), number of fields, 1 if atomic (2 x u16)
     fields   10 x u32 strings: name, go type, patch strategy, merge key, list type, list map keys, default, enum values,
              doc, 0; then u32 number, u16 type index or 0xffff, u8 base, u8 flags
     kinds    sorted by (apiVersion, kind): apiVersion, group, version, kind (4 x u32), type index (u32)
@@ -11,7 +11,7 @@
 
 import struct
 
-MAGIC, VERSION = 0x4C414253, 1
+MAGIC, VERSION = 0x4C414253, 2
 BASES = ["string", "bool", "int32", "int64", "uint32", "uint64", "double", "bytes", "message", "quantity", "time",
          "microtime", "intorstring", "rawextension", "json", "fieldsv1", "duration", "stringlist", "schemaorarray",
          "schemaorbool", "schemaorstrings"]
@@ -48,7 +48,7 @@ def write(path, types, kinds):
     type_rows, field_rows = bytearray(), bytearray()
     count = 0
     for t in types:
-        type_rows += struct.pack("<4I", strings.ref(t["name"]), 0, count, len(t["fields"]))
+        type_rows += struct.pack("<3I2H", strings.ref(t["name"]), 0, count, len(t["fields"]), t["atomic"])
         count += len(t["fields"])
     kind_rows = bytearray()
     versioned = [(f"{g}/{v}" if g else v, g, v, k, index[name]) for g, v, k, name in kinds]

@@ -34,7 +34,8 @@ def read(path, type_meta_field):
         elif match := re.match(r"use (\w+) (\S+)$", text):
             names[match[1]] = match[2]
         elif match := re.match(r"(kind|type) (\w+)$", text):
-            current = {"name": f"{package}.{match[2]}", "doc": " ".join(comments), "fields": []}
+            current = {"name": f"{package}.{match[2]}", "doc": " ".join(comments), "fields": [],
+                       "atomic": False}
             types.append(current)
             if match[1] == "kind":
                 kinds.append((group, package.rsplit(".", 1)[1], match[2], current["name"]))

@@ -43,6 +43,8 @@ TEST(Schema, KnowsNumbersJsonNamesAndMarkers) {
   ASSERT_NE(config_map, nullptr);
   EXPECT_EQ(config_map->message->short_name(), "ConfigMapVolumeSource");
   EXPECT_EQ(find_type("k8s.io.api.core.v1.ContainerPort")->by_json("protocol")->default_value, "\"TCP\"");
+  EXPECT_TRUE(find_type("k8s.io.apimachinery.pkg.apis.meta.v1.LabelSelector")->atomic());
+  EXPECT_FALSE(spec->atomic());
 }
 
 TEST(Schema, FindsTypesByKind) {

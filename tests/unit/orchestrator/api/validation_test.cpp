@@ -75,7 +75,7 @@ TEST(Validation, NamesFollowTheKind) {
             "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"});
   EXPECT_EQ(created("v1", "ConfigMap", R"({"metadata":{"name":"a.b-c"}})"), Lines());
   EXPECT_EQ(created("v1", "Namespace", R"({"metadata":{"name":"a.b"}})").size(),
-            2u);  // the name, and as a label's value
+            1u);
   EXPECT_EQ(created("v1", "Service", R"({"metadata":{"name":"1a"},"spec":{"ports":[{"port":1}]}})").size(), 1u);
   EXPECT_EQ(created("rbac.authorization.k8s.io/v1", "Role", R"({"metadata":{"name":"system:x"},"rules":[]})"), Lines());
 }
