@@ -1,0 +1,31 @@
+// Internal: the elements and chains of one frontend, as nftables writes them.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "orchestrator/proxy/frontend.h"
+
+namespace lab::proxy {
+
+inline constexpr const char* kTable = "ip lab-proxy";
+
+struct Element {
+  std::string set, key, data;  // data is "" in plain sets
+  auto operator<=>(const Element&) const = default;
+};
+
+std::string key_text(const FrontendKey& key);  // "10.96.3.7 . tcp . 80" or "tcp . 30080"
+std::string endpoint_map(Space space);
+Element slot_element(const FrontendKey& key, std::size_t slot, const Target& target);
+std::vector<Element> frontend_elements(const Frontend& f);  // all but the slots
+std::string chain_name(const Frontend& f);
+// Commands that make the chain; to be run once.
+std::string chain_script(const Frontend& f);
+// Commands that make what the sticky chain of this timeout needs.
+std::string remember_chain(int seconds);
+std::string remember_script(int seconds);
+std::string base_script(const std::vector<Cidr>& pod_cidrs);
+
+}  // namespace lab::proxy

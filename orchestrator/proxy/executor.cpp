@@ -1,0 +1,123 @@
+#include "orchestrator/proxy/executor.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/netlink/conntrack.h"
+#include "base/netlink/netlink.h"
+#include "base/netlink/sysctl.h"
+#include "orchestrator/proxy/elements.h"
+
+namespace lab::proxy {
+namespace {
+
+constexpr int kLoopbackIndex = 1;
+constexpr std::uint8_t kRouteProtocol = 80;  // who made the route, for people who look
+
+Route service_route(const Cidr& cidr) {
+  return {.destination = cidr.network(), .link = kLoopbackIndex, .protocol = kRouteProtocol};
+}
+
+bool concerns(const StaleFlows& s, const ConntrackFlow& f) {
+  if (f.destination_port != s.frontend.port) return false;
+  bool any_address = s.frontend.address.empty();
+  if (!any_address && f.destination != s.frontend.address) return false;
+  if (s.gone.contains(Target{f.reply_source, f.reply_source_port})) return true;
+  return s.untranslated && f.reply_source == f.destination;
+}
+
+std::string scalar(const json::Value& v) {
+  if (auto s = json::as_str(v); !s.empty()) return std::string(s);
+  return std::to_string(json::as_int(v));
+}
+
+std::string protocol_name(const std::string& s) {
+  if (s == "6") return "tcp";
+  if (s == "17") return "udp";
+  return s == "132" ? "sctp" : s;
+}
+
+// One entry of the affinity map in libnftables' JSON: [{"elem": {"val": {"concat": [...]}, ...}}, {"concat": [...]}].
+struct Remembered {
+  std::string client, frontend, port, endpoint;
+};
+std::optional<Remembered> remembered_of(const json::Value& v) {
+  const auto& pair = json::as_array(v);
+  if (pair.size() != 2) return std::nullopt;
+  const auto& elem = json::at(pair[0], "elem");
+  const auto& key = json::list(elem.is_null() ? pair[0] : json::at(elem, "val"), "concat");
+  const auto& data = json::list(pair[1], "concat");
+  if (key.size() != 4 || data.size() != 2) return std::nullopt;
+  auto port = protocol_name(scalar(key[2])) + " . " + scalar(key[3]);
+  return Remembered{scalar(key[0]), scalar(key[1]) + " . " + port, port, scalar(data[0]) + " . " + scalar(data[1])};
+}
+
+}  // namespace
+
+Result<Executor> Executor::open(Cidr service_cidr) {
+  LAB_TRY(auto nft, Nft::open());
+  return Executor(service_cidr, std::move(nft));
+}
+
+Result<void> Executor::prepare() {
+  LAB_CHECK(set_sysctl("net/ipv4/ip_forward", "1"));
+  // Node ports on 127.0.0.1; chain guard-loopback keeps everybody else from using it.
+  LAB_CHECK(set_sysctl("net/ipv4/conf/all/route_localnet", "1"));
+  if (service_cidr_.empty()) return {};
+  LAB_TRY(auto netlink, Netlink::open());
+  LAB_TRY(auto routes, netlink.routes(kLoopbackIndex));
+  if (std::ranges::find(routes, service_route(service_cidr_)) != routes.end()) return {};
+  return netlink.replace_route(service_route(service_cidr_));
+}
+
+Result<void> Executor::run(const std::string& script) {
+  if (script.empty()) return {};
+  LAB_CHECK(nft_.run(script));
+  return {};
+}
+
+Result<bool> Executor::table_is_there() {
+  LAB_TRY(auto tables, nft_.run("list tables ip"));
+  return tables.find(std::string("table ") + kTable) != std::string::npos;
+}
+
+Result<void> Executor::forget(const std::vector<StaleFlows>& stale, const std::set<std::string>& sticky_gone) {
+  if (!sticky_gone.empty()) LAB_CHECK(forget_clients(sticky_gone));
+  if (stale.empty()) return {};
+  LAB_CHECK(conntrack_remove(IPPROTO_UDP, [&](const ConntrackFlow& f) {
+    return std::ranges::any_of(stale, [&](const StaleFlows& s) { return concerns(s, f); });
+  }));
+  return {};
+}
+
+Result<void> Executor::forget_clients(const std::set<std::string>& sticky_gone) {
+  LAB_TRY(auto text, nft_.run_json(std::string("list map ") + kTable + " affinity"));
+  LAB_TRY(auto listed, json::parse(text));
+  std::string script;
+  for (const auto& object : json::list(listed, "nftables")) {
+    for (const auto& item : json::list(object, "map", "elem")) {
+      auto r = remembered_of(item);
+      if (!r) continue;
+      bool gone = sticky_gone.contains(r->frontend + " : " + r->endpoint) ||
+                  sticky_gone.contains(r->port + " : " + r->endpoint);
+      if (!gone) continue;
+      // Added first, since it may have expired since it was listed.
+      auto element = std::string(" element ") + kTable + " affinity { " + r->client + " . " + r->frontend;
+      script +=
+          "add" + element + " timeout 1m : " + r->endpoint + " }\ndelete" + element + " : " + r->endpoint + " }\n";
+    }
+  }
+  return run(script);
+}
+
+Result<void> Executor::clean_up(Cidr service_cidr) {
+  LAB_TRY(auto nft, Nft::open());
+  LAB_CHECK(nft.delete_table("ip", "lab-proxy"));
+  if (service_cidr.empty()) return {};
+  LAB_TRY(auto netlink, Netlink::open());
+  return netlink.delete_route(service_route(service_cidr));
+}
+
+}  // namespace lab::proxy

@@ -1,0 +1,123 @@
+#include "orchestrator/proxy/proxy.h"
+
+#include "base/log.h"
+#include "orchestrator/proxy/executor.h"
+
+namespace lab::proxy {
+namespace {
+
+constexpr const char* kByService = "service";
+
+// "NAMESPACE/SERVICE" of a slice; "" when it names none.
+std::string service_of(const json::Value& slice) {
+  auto name = json::str(slice, "metadata", "labels", "kubernetes.io/service-name");
+  if (name.empty()) return {};
+  return std::string(json::str(slice, "metadata", "namespace")) + "/" + std::string(name);
+}
+
+}  // namespace
+
+ServiceProxy::ServiceProxy(ProxyOptions options)
+    : options_(std::move(options)),
+      services_(*options_.client, client::res::services),
+      slices_(*options_.client, client::res::endpointslices),
+      ruleset_(options_.pod_cidrs) {}
+
+ServiceProxy::~ServiceProxy() = default;
+
+Result<void> ServiceProxy::start(Scope& scope) {
+  LAB_TRY(auto executor, Executor::open(options_.service_cidr));
+  executor_ = std::make_unique<Executor>(std::move(executor));
+  LAB_CHECK(executor_->prepare());
+  services_.on_change(
+      [this](const client::ObjectPtr& old, const client::ObjectPtr& now) { mark(client::key_of(now ? *now : *old)); });
+  slices_.add_index(kByService, [](const json::Value& slice) { return std::vector<std::string>{service_of(slice)}; });
+  slices_.on_change([this](const client::ObjectPtr& old, const client::ObjectPtr& now) {
+    if (old) mark(service_of(*old));
+    if (now) mark(service_of(*now));
+  });
+  services_.start(scope);
+  slices_.start(scope);
+  scope.spawn("service proxy", keep_synced(scope.token()));
+  return {};
+}
+
+void ServiceProxy::mark(const std::string& service) {
+  if (service.empty()) return;
+  dirty_.insert(service);
+  changed_.notify();
+}
+
+Change ServiceProxy::update(const std::string& service) {
+  auto object = services_.get(service);
+  if (!object) return ruleset_.update(service, {});
+  auto slices = slices_.by_index(kByService, service);
+  std::vector<const json::Value*> views;
+  for (const auto& s : slices) views.push_back(s.get());
+  return ruleset_.update(service, rules_of(*object, views, options_.node_name, options_.served_here));
+}
+
+Task<void> ServiceProxy::keep_synced(std::stop_token stop) {
+  if (!co_await services_.wait_synced(stop) || !co_await slices_.wait_synced(stop)) co_return;
+  Duration pause = std::chrono::milliseconds(100);
+  while (!stop.stop_requested()) {
+    Result<void> done;
+    if (synced_) {
+      done = co_await sync_dirty();
+    } else {
+      done = co_await sync_all();
+    }
+    if (!done) {
+      // The kernel may hold something else than we think: begin anew from the whole.
+      log::error("services are not programmed", {{"error", done.error().text()}});
+      synced_ = false;
+      pause = std::min<Duration>(pause * 2, options_.check_interval);
+      co_await sleep_for(pause, stop);
+      continue;
+    }
+    pause = std::chrono::milliseconds(100);
+    if (!dirty_.empty()) continue;
+    if (co_await changed_.wait_for(options_.check_interval, stop)) continue;
+    if (stop.stop_requested()) co_return;
+    auto there = co_await pool_.run([this]() -> Result<bool> {
+      LAB_CHECK(executor_->prepare());
+      return executor_->table_is_there();
+    });
+    if (!there || !*there) synced_ = false;
+  }
+}
+
+Task<Result<void>> ServiceProxy::sync_all() {
+  dirty_.clear();
+  for (const auto& service : services_.list()) (void)update(client::key_of(*service));
+  (void)ruleset_.take_waiting();
+  auto script = ruleset_.full_script();
+  LAB_CO_CHECK(co_await pool_.run([this, script = std::move(script)] { return executor_->run(script); }));
+  synced_ = true;
+  log::info("services programmed", {{"services", services_.size()}, {"frontends", ruleset_.frontends()}});
+  co_return Result<void>{};
+}
+
+Task<Result<void>> ServiceProxy::sync_dirty() {
+  Change all;
+  // Frontends that become free are taken by those who wait for them, in the same transaction.
+  for (auto dirty = std::exchange(dirty_, {}); !dirty.empty(); dirty = ruleset_.take_waiting()) {
+    for (const auto& service : dirty) {
+      auto change = update(service);
+      all.script += change.script;
+      all.stale.insert(all.stale.end(), change.stale.begin(), change.stale.end());
+      all.sticky_gone.merge(change.sticky_gone);
+    }
+  }
+  if (all.script.empty()) co_return Result<void>{};
+  co_return co_await pool_.run([this, all = std::move(all)]() -> Result<void> {
+    LAB_CHECK(executor_->run(all.script));
+    return executor_->forget(all.stale, all.sticky_gone);
+  });
+}
+
+Result<void> ServiceProxy::clean_up(Cidr service_cidr) {
+  return Executor::clean_up(service_cidr);
+}
+
+}  // namespace lab::proxy
