@@ -40,23 +40,6 @@ Hooks namespace_hooks() {
   return h;
 }
 
-Hooks node_hooks() {
-  Hooks h;
-  h.validate = [](const WriteContext& ctx, const Value* old, const Value& node) -> Findings {
-    Findings out;
-    if (!old || !ctx.subresource.empty()) return out;
-    std::string_view was = json::str(*old, "spec", "podCIDR"), now = json::str(node, "spec", "podCIDR");
-    if (!was.empty() && was != now)
-      out.push_back(forbidden_field("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid"));
-    std::string_view id = json::str(*old, "spec", "providerID");
-    if (!id.empty() && id != json::str(node, "spec", "providerID"))
-      out.push_back(
-          forbidden_field("spec.providerID", "node updates may not change providerID except from \"\" to valid"));
-    return out;
-  };
-  return h;
-}
-
 Hooks job_hooks() {
   Hooks h;
   h.prepare_create = [](WriteContext&, Value& job) -> Result<void> {
@@ -90,44 +73,12 @@ Hooks priority_class_hooks() {
   Hooks h;
   h.validate = [](const WriteContext& ctx, const Value* old, const Value& c) -> Findings {
     Findings out;
-    constexpr std::int64_t kHighest = 1'000'000'000;
-    bool system = ctx.name.starts_with("system-");
-    bool known = ctx.name == "system-cluster-critical" || ctx.name == "system-node-critical";
-    if (!old && system && !known)
-      out.push_back(forbidden_field("metadata.name",
-                                    "priority class names with 'system-' prefix are reserved for system use "
-                                    "only. error: " +
-                                        ctx.name + " is not a known system priority class"));
-    if (!system && json::num(c, "value") > kHighest)
-      out.push_back(forbidden_field("value", "maximum allowed value of a user defined priority is 1000000000"));
-    if (old)
-      for (const char* field : {"value", "preemptionPolicy"})
-        if (json::at(*old, field) != json::at(c, field))
-          out.push_back(forbidden_field(field, std::string("may not be changed in an update.")));
     if (json::flag(c, "globalDefault") && !(old && json::flag(*old, "globalDefault")))
       for (const auto& other : ctx.reader.list(ctx.kind))
         if (json::flag(*other, "globalDefault") && json::str(*other, "metadata", "name") != ctx.name)
           out.push_back(
               forbidden_field("globalDefault", "PriorityClass " + std::string(json::str(*other, "metadata", "name")) +
                                                    " is already marked as default. Only one default can exist"));
-    return out;
-  };
-  return h;
-}
-
-Hooks data_hooks() {
-  Hooks h;
-  h.validate = [](const WriteContext& ctx, const Value* old, const Value& object) -> Findings {
-    Findings out;
-    if (!old) return out;
-    if (ctx.kind.kind == "Secret" && json::at(*old, "type") != json::at(object, "type"))
-      out.push_back(invalid_field("type", json::at(object, "type"), "field is immutable"));
-    if (!json::flag(*old, "immutable")) return out;
-    if (!json::flag(object, "immutable"))
-      out.push_back(forbidden_field("immutable", "field is immutable when `immutable` is set"));
-    for (const char* field : {"data", "binaryData"})
-      if (json::at(*old, field) != json::at(object, field))
-        out.push_back(forbidden_field(field, "field is immutable when `immutable` is set"));
     return out;
   };
   return h;
@@ -224,10 +175,7 @@ Hooks rbac_hooks(const authz::ChainAuthorizer& authorizer) {
   h.prepare_create = [&authorizer](WriteContext& ctx, Value& object) {
     return authorizer.check_escalation(ctx.user, ctx.kind, nullptr, object);
   };
-  h.prepare_update = [&authorizer](WriteContext& ctx, const Value& old, Value& object) -> Result<void> {
-    if (json::at(old, "roleRef") != json::at(object, "roleRef"))
-      return Failure(api::invalid(ctx.kind, ctx.name,
-                                  {invalid_field("roleRef", json::at(object, "roleRef"), "cannot change roleRef")}));
+  h.prepare_update = [&authorizer](WriteContext& ctx, const Value& old, Value& object) {
     return authorizer.check_escalation(ctx.user, ctx.kind, &old, object);
   };
   return h;

@@ -7,14 +7,11 @@
 namespace lab::apiserver::hooks {
 
 Hooks namespace_hooks();
-Hooks node_hooks();
 Hooks job_hooks();
 Hooks claim_hooks();
 Hooks volume_hooks();
 Hooks priority_class_hooks();
 Hooks certificate_request_hooks();
-// Secret and ConfigMap: `immutable` ones keep their data, a Secret keeps its type.
-Hooks data_hooks();
 // Roles and bindings: nobody gives away more than they hold.
 Hooks rbac_hooks(const authz::ChainAuthorizer& authorizer);
 

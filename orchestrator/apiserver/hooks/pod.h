@@ -1,4 +1,4 @@
-// Pod: its first status, and what may be changed of a Pod once it exists.
+// Pod: its first status, its quality-of-service class, and the end of scheduling gates.
 #pragma once
 
 #include "orchestrator/apiserver/hooks.h"

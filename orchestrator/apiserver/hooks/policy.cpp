@@ -17,10 +17,7 @@ class Policy final : public WritePolicy {
     const std::string rbac = "rbac.authorization.k8s.io";
     table_[{"", "services"}] = service_hooks(std::move(ranges));
     table_[{"", "pods"}] = pod_hooks();
-    table_[{"", "nodes"}] = node_hooks();
     table_[{"", "namespaces"}] = namespace_hooks();
-    table_[{"", "secrets"}] = data_hooks();
-    table_[{"", "configmaps"}] = data_hooks();
     table_[{"", "persistentvolumeclaims"}] = claim_hooks();
     table_[{"", "persistentvolumes"}] = volume_hooks();
     table_[{"batch", "jobs"}] = job_hooks();

@@ -147,10 +147,7 @@ void drop_addresses(Value& s) {
 }
 
 Result<void> allocate(WriteContext& ctx, ServiceRanges& ranges, Value& s) {
-  if (!has_cluster_ip(s)) {
-    drop_addresses(s);
-    return {};
-  }
+  if (!has_cluster_ip(s)) return {};
   LAB_CHECK(align_ips(ctx, s));
   LAB_CHECK(set_families(ctx, s));
   LAB_CHECK(give_ip(ctx, ranges, s));
@@ -219,9 +216,8 @@ Result<void> update(WriteContext& ctx, ServiceRanges& ranges, const Value& old, 
   if (type_of(old) == "LoadBalancer" && type_of(s) != "LoadBalancer")
     json::set(s, json::Object(), "status", "loadBalancer");
   std::string before(json::str(old, "spec", "clusterIP")), after(json::str(s, "spec", "clusterIP"));
-  if (has_cluster_ip(old) && has_cluster_ip(s) && !before.empty() && before != after)
-    return invalid_value(ctx, "spec.clusterIPs[0]", json::dump(json::list(s, "spec", "clusterIPs")),
-                         "may not change once set");
+  // Validation refuses another address: none is taken for it.
+  if (has_cluster_ip(old) && has_cluster_ip(s) && !before.empty() && before != after) return {};
   return allocate(ctx, ranges, s);
 }
 
