@@ -67,7 +67,8 @@ Reply Paths::openapi(const http::Request& request, std::string_view path) {
     auto accept = parse_accept(request.headers.get("Accept"));
     for (const auto& range : accept)
       if (range.type == kV2Protobuf || range.type == kV2ProtobufOld)
-        return document(request, openapi_v2(true), std::string(range.type), short_hash(stamp + "v2.pb"));
+        // Always the spelling that is a valid media type: Go's parser refuses the one with the @.
+        return document(request, openapi_v2(true), std::string(kV2ProtobufOld), short_hash(stamp + "v2.pb"));
     return document(request, openapi_v2(false), "application/json", short_hash(stamp + "v2.json"));
   }
   std::vector<std::string> groups;

@@ -36,7 +36,8 @@ Result<json::Value> Registry::prepare_update(const api::Kind& kind, const api::K
   LAB_CHECK(policy_.admit(ctx, &stored_old, &object));
   // A binding is the server's own change of a field that clients may not change.
   bool own_change = ctx.subresource == "binding";
-  auto findings = own_change ? std::vector<api::Finding>() : api::validate_update(storage, stored_old, object);
+  auto findings =
+      own_change ? std::vector<api::Finding>() : api::validate_update(storage, stored_old, object, ctx.subresource);
   if (hooks.validate && !own_change)
     for (auto& f : hooks.validate(ctx, &stored_old, object)) findings.push_back(std::move(f));
   if (!findings.empty()) return Failure(api::invalid(kind, ctx.name, findings));
