@@ -83,7 +83,7 @@ std::string encode_stored(const json::Value& object) {
     out += json::dump(value);
   };
   for (const auto& [key, value] : json::map(object, "metadata"))
-    if (key != "resourceVersion" && key != "selfLink" && key != "managedFields") field(key, value);
+    if (key != "resourceVersion" && key != "selfLink") field(key, value);
   out += '}';
   for (const auto& [key, value] : json::as_object(object))
     if (key != "kind" && key != "apiVersion" && key != "metadata") {

@@ -49,7 +49,7 @@ class CachedObject {
 };
 using CachedPtr = std::shared_ptr<const CachedObject>;
 
-// The bytes to store: kind, apiVersion and metadata first, without resourceVersion, selfLink and managedFields.
+// The bytes to store: kind, apiVersion and metadata first, without resourceVersion and selfLink.
 std::string encode_stored(const json::Value& object);
 // The same bytes with the revision as metadata.resourceVersion.
 std::string splice_revision(const std::string& stored, store::Revision revision);

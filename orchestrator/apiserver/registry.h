@@ -28,6 +28,8 @@ struct WriteOptions {
   bool dry_run = false;
   FieldValidation field_validation = FieldValidation::kWarn;
   std::vector<std::string> duplicate_fields;  // found in the request's text
+  std::string field_manager;                  // who owns what this write changes
+  bool apply = false;                         // server-side apply: the object brings its managedFields
 };
 
 struct DeleteRequest {

@@ -36,6 +36,7 @@ Task<Result<Written>> Registry::create(api::KindPtr kind, std::string ns, json::
   auto storage = storage_kind(*kind);
   if (!storage) co_return Failure(method_not_supported("create"));
   convert_version(*kind, *storage, object);
+  json::Value managed = options.apply ? json::at(object, "metadata", "managedFields") : json::Value();
   bool generated = json::str(object, "metadata", "name").empty();
   for (int attempt = 1;; ++attempt) {
     auto ctx = context(*storage, ns, {}, options);
@@ -45,6 +46,7 @@ Task<Result<Written>> Registry::create(api::KindPtr kind, std::string ns, json::
       for (auto& undo : ctx.on_abort) undo();
       co_return std::unexpected(std::move(prepared).error());
     }
+    if (!managed.is_null()) json::set(*prepared, managed, "metadata", "managedFields");
     auto written = co_await put(ctx, *storage, std::move(*prepared), 0);
     if (written) co_return written;
     bool taken = written.error().code == Code::kAlreadyExists;

@@ -1,6 +1,7 @@
 #include "orchestrator/api/defaults.h"
 #include "orchestrator/apiserver/object_rules.h"
 #include "orchestrator/apiserver/registry.h"
+#include "orchestrator/apiserver/server_side_apply.h"
 #include "orchestrator/apiserver/status.h"
 
 namespace lab::apiserver {
@@ -22,7 +23,9 @@ Result<json::Value> Registry::prepare_update(const api::Kind& kind, const api::K
   json::Value stored_old = old;
   convert_version(kind, storage, object);
   convert_version(kind, storage, stored_old);
+  json::Value managed = json::at(options.apply ? object : stored_old, "metadata", "managedFields");
   LAB_CHECK(keep_metadata(kind, ctx.ns, ctx.name, stored_old, object));
+  if (!managed.is_null()) json::set(object, std::move(managed), "metadata", "managedFields");
   auto given = json::str(object, "metadata", "resourceVersion");
   if (!given.empty() && given != "0" && given != std::to_string(current.revision()))
     return Failure(modified(kind, ctx.name));
@@ -43,6 +46,9 @@ Result<json::Value> Registry::prepare_update(const api::Kind& kind, const api::K
   if (!findings.empty()) return Failure(api::invalid(kind, ctx.name, findings));
   complete_encoding(storage, object);
   if (ctx.subresource != "status") bump_generation(storage, stored_old, object);
+  if (!options.apply)
+    pass_ownership(storage, stored_old, object,
+                   {.name = options.field_manager, .subresource = ctx.subresource, .now = ctx.now});
   // The stored form has no resourceVersion: compare without it.
   json::set(object, std::to_string(current.revision()), "metadata", "resourceVersion");
   return object;
@@ -59,6 +65,7 @@ Task<Result<Written>> Registry::update(api::KindPtr kind, std::string ns, std::s
       auto fresh = transform(json::Value());
       if (!fresh) co_return std::unexpected(std::move(fresh).error());
       json::erase(*fresh, "metadata", "resourceVersion");
+      options.verb = "create";
       co_return co_await create(kind, ns, std::move(*fresh), options);
     }
     auto shared = current->value();

@@ -5,6 +5,7 @@
 #include "orchestrator/api/patch.h"
 #include "orchestrator/apiserver/object_rules.h"
 #include "orchestrator/apiserver/resources.h"
+#include "orchestrator/apiserver/server_side_apply.h"
 #include "orchestrator/apiserver/status.h"
 
 namespace lab::apiserver {
@@ -51,6 +52,11 @@ Result<DeleteRequest> delete_request(const RequestContext& request, bool& dry_ru
   return out;
 }
 
+bool is_apply(const RequestContext& request) {
+  auto type = media_type(request.request.headers.get("Content-Type"));
+  return type == "application/apply-patch+yaml" || type == "application/apply-patch+json";
+}
+
 void keep_warnings(RequestContext& request, Written& written) {
   for (auto& w : written.warnings) request.warnings.push_back(std::move(w));
 }
@@ -62,6 +68,12 @@ Result<WriteOptions> write_options(const RequestContext& request) {
   out.user = request.user;
   out.verb = request.info.verb;
   out.subresource = request.info.subresource;
+  out.field_manager = request.query.get("fieldManager");
+  if (out.field_manager.empty()) {
+    auto agent = request.request.headers.get("User-Agent");
+    out.field_manager = agent.substr(0, agent.find('/'));
+    if (out.field_manager.empty()) out.field_manager = "unknown";
+  }
   for (auto value : request.query.all("dryRun")) {
     if (value.empty()) continue;
     if (value != "All")
@@ -86,6 +98,30 @@ Result<json::Value> decode_request_body(const RequestContext& request, std::vect
   return api::decode_body(type.empty() ? "application/json" : type, request.request.body, duplicates);
 }
 
+// The transform of a server-side apply.
+Result<Registry::Transform> apply_transform(api::KindPtr kind, const RequestContext& request) {
+  if (request.query.get("fieldManager").empty())
+    return Failure(
+        bad_request("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for "
+                    "apply patch"));
+  LAB_TRY(auto config, api::decode_body("application/yaml", request.request.body));
+  if (!config.is_object()) return Failure(bad_request("the applied configuration is no object"));
+  if (auto version = json::str(config, "apiVersion"); version != kind->api_version())
+    return Failure(bad_request("the applied configuration is of version \"" + std::string(version) +
+                               "\", the request of \"" + kind->api_version() + "\""));
+  if (const auto* type = api::find_type(kind->schema)) {
+    LAB_CHECK(api::normalize(*type, config));
+  }
+  json::set(config, request.info.name, "metadata", "name");
+  Manager manager{.name = std::string(request.query.get("fieldManager")),
+                  .subresource = request.info.subresource,
+                  .force = request.query.flag("force"),
+                  .now = Loop::current()->wall()};
+  return [kind, config = std::move(config), manager = std::move(manager)](const json::Value& live) {
+    return apply_config(*kind, live, config, manager);
+  };
+}
+
 Result<Registry::Transform> patch_transform(const api::Kind& kind, const RequestContext& request) {
   auto type = media_type(request.request.headers.get("Content-Type"));
   if (type == "application/json-patch+json" || type == "application/merge-patch+json") {
@@ -106,7 +142,7 @@ Result<Registry::Transform> patch_transform(const api::Kind& kind, const Request
   return fail(Code::kUnsupportedMedia,
               "the body of the request was in an unknown format - accepted media types include: "
               "application/json-patch+json, application/merge-patch+json" +
-                  std::string(schema ? ", application/strategic-merge-patch+json" : ""));
+                  std::string(schema ? ", application/strategic-merge-patch+json, application/apply-patch+yaml" : ""));
 }
 
 Task<Reply> Resources::create(RequestContext& request, Target target) {
@@ -148,17 +184,21 @@ Task<Reply> Resources::update(RequestContext& request, Target target) {
 Task<Reply> Resources::patch(RequestContext& request, Target target) {
   LAB_CO_TRY(auto shown, view(request, target));
   LAB_CO_TRY(auto options, write_options(request));
-  LAB_CO_TRY(auto transform, patch_transform(*target.kind, request));
-  auto written =
-      co_await registry_.update(target.kind, target.ns, target.name, std::move(transform), std::move(options));
+  options.apply = is_apply(request) && !target.kind->schema.empty();
+  auto transform = options.apply ? apply_transform(target.kind, request) : patch_transform(*target.kind, request);
+  if (!transform) co_return std::unexpected(std::move(transform).error());
+  bool may_create = options.apply;
+  auto written = co_await registry_.update(target.kind, target.ns, target.name, std::move(*transform),
+                                           std::move(options), may_create);
   if (!written) co_return std::unexpected(std::move(written).error());
   keep_warnings(request, *written);
+  int status = written->created ? 201 : 200;
   if (written->object) {
-    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, 200));
+    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, status));
     co_return answer;
   }
   convert_version(*target.storage, *target.kind, written->value);
-  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), 200));
+  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), status));
   co_return answer;
 }
 
