@@ -99,6 +99,7 @@ constexpr Row kRows[] = {
        PodGcController::Options options;
        options.finished_threshold = o.terminated_pod_threshold;
        options.period = o.pod_gc_period;
+       options.quarantine = o.pod_gc_quarantine;
        return make<PodGcController>(c, options);
      }},
     {"garbage-collector", "garbage-collector-controller",

@@ -41,6 +41,7 @@ struct ManagerOptions {
   Duration node_startup_grace = std::chrono::seconds(60);
   std::size_t terminated_pod_threshold = 12500;
   Duration pod_gc_period = std::chrono::seconds(20);
+  Duration pod_gc_quarantine = std::chrono::seconds(40);  // a node that vanished may come back
 };
 
 // All names, in the order in which they start.
