@@ -32,13 +32,13 @@ std::string key_text(const FrontendKey& k) {
   return by_address(k.space) ? k.address.text() + " . " + rest : rest;
 }
 
-std::string endpoint_map(Space s) {
+std::string endpoint_map(Space s, Protocol protocol) {
   std::string name = by_address(s) ? "service" : "node-port";
-  return name + (inside(s) ? "-inside-endpoints" : "-endpoints");
+  return name + (inside(s) ? "-inside-endpoints-" : "-endpoints-") + std::string(text(protocol));
 }
 
 Element slot_element(const FrontendKey& key, std::size_t slot, const Target& target) {
-  return {endpoint_map(key.space), key_text(key) + " . " + std::to_string(slot),
+  return {endpoint_map(key.space, key.protocol), key_text(key) + " . " + std::to_string(slot),
           target.address.text() + " . " + std::to_string(target.port)};
 }
 
@@ -47,6 +47,7 @@ std::string chain_name(const Frontend& f) {
   if (inside(f.key.space)) name += "-inside";
   name += f.masquerade == Masquerade::kOutsiders ? "-pod" : f.masquerade == Masquerade::kAll ? "-any" : "-local";
   if (f.affinity_seconds) name += "-sticky";
+  name += "-" + std::string(text(f.key.protocol));
   return name + "-" + std::to_string(f.targets.size());
 }
 
@@ -83,7 +84,7 @@ std::string chain_script(const Frontend& f) {
   if (f.affinity_seconds) out += rule(name, "dnat ip to ip saddr . ip daddr . meta l4proto . th dport map @affinity");
   if (!f.targets.empty()) {
     out += rule(name, "dnat ip to " + lookup_fields(space) + " . numgen random mod " +
-                          std::to_string(f.targets.size()) + " map @" + endpoint_map(space));
+                          std::to_string(f.targets.size()) + " map @" + endpoint_map(space, f.key.protocol));
   }
   return out;
 }
@@ -116,6 +117,13 @@ std::string base_script(const std::vector<Cidr>& pod_cidrs) {
     out += " };";
   }
   out += " }\n";
+  for (auto space : {Space::kAddress, Space::kAddressInside, Space::kNodePort, Space::kNodePortInside}) {
+    for (auto protocol : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp}) {
+      std::string port = std::string(text(protocol)) + " dport";
+      out += "  map " + endpoint_map(space, protocol) + " { typeof " + (by_address(space) ? "ip daddr . " : "") +
+             "meta l4proto . " + port + " . numgen random mod 2 : ip daddr . " + port + "; }\n";
+    }
+  }
   out += R"(  set cluster-ips { type ipv4_addr; }
   set hairpin { type ipv4_addr . ipv4_addr; }
   map services { type ipv4_addr . inet_proto . inet_service : verdict; }
@@ -126,10 +134,6 @@ std::string base_script(const std::vector<Cidr>& pod_cidrs) {
   map no-endpoints-node-ports { type inet_proto . inet_service : verdict; }
   map sticky { type ipv4_addr . inet_proto . inet_service : verdict; }
   map sticky-node-ports { type inet_proto . inet_service : verdict; }
-  map service-endpoints { typeof ip daddr . meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport; }
-  map service-inside-endpoints { typeof ip daddr . meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport; }
-  map node-port-endpoints { typeof meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport; }
-  map node-port-inside-endpoints { typeof meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport; }
   map affinity {
     type ipv4_addr . ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
     size 262144

@@ -17,7 +17,8 @@ struct Element {
 };
 
 std::string key_text(const FrontendKey& key);  // "10.96.3.7 . tcp . 80" or "tcp . 30080"
-std::string endpoint_map(Space space);
+// One map per protocol: nftables ties a map of typed ports to one.
+std::string endpoint_map(Space space, Protocol protocol);
 Element slot_element(const FrontendKey& key, std::size_t slot, const Target& target);
 std::vector<Element> frontend_elements(const Frontend& f);  // all but the slots
 std::string chain_name(const Frontend& f);

@@ -13,11 +13,29 @@
 namespace lab::proxy {
 namespace {
 
-constexpr int kLoopbackIndex = 1;
+// A bridge without ports, which every kernel has; nothing ever leaves through it. (A route through loopback would make
+// the kernel unable to refuse connections of the node itself: its answer would need a foreign source address.)
+constexpr const char* kDevice = "lab-services";
 constexpr std::uint8_t kRouteProtocol = 80;  // who made the route, for people who look
 
-Route service_route(const Cidr& cidr) {
-  return {.destination = cidr.network(), .link = kLoopbackIndex, .protocol = kRouteProtocol};
+Result<void> ensure_route(const Cidr& cidr) {
+  LAB_TRY(auto netlink, Netlink::open());
+  LAB_TRY(auto device, netlink.find_link(kDevice));
+  if (!device) {
+    LAB_CHECK(netlink.create_bridge({.name = kDevice}));
+    LAB_TRY(device, netlink.find_link(kDevice));
+    if (!device) return fail(Code::kUnavailable, std::string("device ") + kDevice + " was removed while it was set up");
+  }
+  std::string ipv6 = std::string("net/ipv6/conf/") + kDevice + "/disable_ipv6";
+  if (has_sysctl(ipv6)) LAB_CHECK(set_sysctl(ipv6, "1"));
+  if (!device->up) LAB_CHECK(netlink.change_link(device->index, {.up = true}));
+  Route wanted{.destination = cidr.network(), .link = device->index, .protocol = kRouteProtocol};
+  LAB_TRY(auto routes, netlink.routes(device->index));
+  for (const auto& r : routes) {
+    if (r == wanted) return {};
+    LAB_CHECK(netlink.delete_route(r));
+  }
+  return netlink.replace_route(wanted);
 }
 
 bool concerns(const StaleFlows& s, const ConntrackFlow& f) {
@@ -66,10 +84,7 @@ Result<void> Executor::prepare() {
   // Node ports on 127.0.0.1; chain guard-loopback keeps everybody else from using it.
   LAB_CHECK(set_sysctl("net/ipv4/conf/all/route_localnet", "1"));
   if (service_cidr_.empty()) return {};
-  LAB_TRY(auto netlink, Netlink::open());
-  LAB_TRY(auto routes, netlink.routes(kLoopbackIndex));
-  if (std::ranges::find(routes, service_route(service_cidr_)) != routes.end()) return {};
-  return netlink.replace_route(service_route(service_cidr_));
+  return ensure_route(service_cidr_);
 }
 
 Result<void> Executor::run(const std::string& script) {
@@ -112,12 +127,11 @@ Result<void> Executor::forget_clients(const std::set<std::string>& sticky_gone) 
   return run(script);
 }
 
-Result<void> Executor::clean_up(Cidr service_cidr) {
+Result<void> Executor::clean_up() {
   LAB_TRY(auto nft, Nft::open());
   LAB_CHECK(nft.delete_table("ip", "lab-proxy"));
-  if (service_cidr.empty()) return {};
   LAB_TRY(auto netlink, Netlink::open());
-  return netlink.delete_route(service_route(service_cidr));
+  return netlink.delete_link(kDevice);
 }
 
 }  // namespace lab::proxy

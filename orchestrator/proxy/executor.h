@@ -15,7 +15,8 @@ namespace lab::proxy {
 
 class Executor {
  public:
-  // A locally made connection to a cluster IP needs a route before it can be translated: `service_cidr` gets one.
+  // A locally made connection to a cluster IP needs a route before it can be translated: `service_cidr` gets one,
+  // through a device of its own, lab-services.
   static Result<Executor> open(Cidr service_cidr);
 
   Result<void> prepare();  // forwarding, loopback node ports, the route; repeatable
@@ -24,8 +25,8 @@ class Executor {
   // Forgets UDP flows and remembered clients that lead to endpoints that are gone.
   Result<void> forget(const std::vector<StaleFlows>& stale, const std::set<std::string>& sticky_gone);
 
-  // Removes the table and the route; absent is fine.
-  static Result<void> clean_up(Cidr service_cidr);
+  // Removes the table, and the device with its route; absent is fine.
+  static Result<void> clean_up();
 
  private:
   Executor(Cidr service_cidr, Nft nft) : service_cidr_(service_cidr), nft_(std::move(nft)) {}

@@ -116,8 +116,8 @@ Task<Result<void>> ServiceProxy::sync_dirty() {
   });
 }
 
-Result<void> ServiceProxy::clean_up(Cidr service_cidr) {
-  return Executor::clean_up(service_cidr);
+Result<void> ServiceProxy::clean_up() {
+  return Executor::clean_up();
 }
 
 }  // namespace lab::proxy

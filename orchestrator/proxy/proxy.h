@@ -42,8 +42,8 @@ class ServiceProxy {
   bool synced() const { return synced_; }  // the kernel holds all that the API server listed
   std::size_t frontends() const { return ruleset_.frontends(); }
 
-  // Removes the table and the route of this node.
-  static Result<void> clean_up(Cidr service_cidr);
+  // Removes the table and the device of this node.
+  static Result<void> clean_up();
 
  private:
   Task<void> keep_synced(std::stop_token stop);

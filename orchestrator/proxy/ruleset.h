@@ -3,9 +3,10 @@
 // No chain per service. A frontend is one element of a verdict map, which leads to a chain shared by all frontends with
 // as many endpoints; that chain picks one by `numgen random` from a second map, keyed by frontend and slot number:
 //
-//   map services           10.96.3.7 . tcp . 80            : goto address-pod-3
-//   chain address-pod-3    dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 3 map @service-endpoints
-//   map service-endpoints  10.96.3.7 . tcp . 80 . 0        : 10.244.1.5 . 8080
+//   map services               10.96.3.7 . tcp . 80       : goto address-pod-tcp-3
+//   chain address-pod-tcp-3    dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 3
+//                              map @service-endpoints-tcp
+//   map service-endpoints-tcp  10.96.3.7 . tcp . 80 . 0   : 10.244.1.5 . 8080
 //
 // So a packet costs the same with ten services as with ten thousand, and an endpoint that comes or goes changes two or
 // three elements. Session affinity is learnt where the first packet leaves with its translated address, into a map from

@@ -89,7 +89,7 @@ TEST(Ruleset, TheFirstClaimOnAFrontendWinsAndTheNextTakesOver) {
   EXPECT_EQ(r.take_waiting(), std::set<std::string>{"b"});
   m.apply(r.update("b", {{other}, {}, {}}).script);
   EXPECT_EQ(m.sets["services"].size(), 1u);
-  EXPECT_EQ(m.sets["service-endpoints"].begin()->second, "10.244.0.9 . 8080");
+  EXPECT_EQ(m.sets["service-endpoints-tcp"].begin()->second, "10.244.0.9 . 8080");
 }
 
 TEST(Ruleset, EmptyServicesAreRefusedAndUdpFlowsForgotten) {
@@ -126,7 +126,7 @@ TEST(Ruleset, AffinityAndLocalPolicies) {
                  .masquerade = Masquerade::kNone,
                  .when_empty = WhenEmpty::kDrop};
   script = r.update("b", {{local}, {}, {}}).script;
-  EXPECT_NE(script.find("node-ports { tcp . 30080 : goto node-port-local-0 }"), std::string::npos) << script;
+  EXPECT_NE(script.find("node-ports { tcp . 30080 : goto node-port-local-tcp-0 }"), std::string::npos) << script;
   EXPECT_NE(script.find("no-endpoints-node-ports { tcp . 30080 : drop }"), std::string::npos);
 }
 
