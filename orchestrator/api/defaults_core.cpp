@@ -66,9 +66,10 @@ void endpoints(const Kind&, Object& object) {
 void secret(const Kind&, Object& object) {
   // stringData is write-only: its values go into data, over what stands there.
   if (auto* plain = child(object, "stringData")) {
-    Object& data = ensure_child(object, "data");
-    for (const auto& [key, value] : *plain) data.insert_or_assign(key, base64_encode(json::as_str(value)));
+    const Object given = std::move(*plain);
     object.erase("stringData");
+    Object& data = ensure_child(object, "data");
+    for (const auto& [key, value] : given) data.insert_or_assign(key, base64_encode(json::as_str(value)));
   }
   set_default(object, "type", "Opaque");
 }

@@ -6,8 +6,14 @@
 
 namespace lab::api {
 
+// The field, made when absent. Boost.JSON's own operator[] may move every field even when the key is there already;
+// this moves them only when it adds one.
+inline json::Value& field_of(json::Object& object, std::string_view key) {
+  if (auto* field = object.if_contains(key)) return *field;
+  return object.emplace(key, nullptr).first->value();
+}
 inline void set_default(json::Object& object, std::string_view key, json::Value value) {
-  auto& field = object[key];
+  auto& field = field_of(object, key);
   if (field.is_null()) field = std::move(value);
 }
 // Reading does not make the field.
@@ -21,7 +27,7 @@ inline json::Object* child(json::Object& object, std::string_view key) {
 }
 // The object under a key, made when absent.
 inline json::Object& ensure_child(json::Object& object, std::string_view key) {
-  auto& field = object[key];
+  auto& field = field_of(object, key);
   if (!field.is_object()) field = json::Object();
   return field.get_object();
 }

@@ -86,13 +86,14 @@ struct Type::Detail {
 
 struct SchemaReader {
   static std::span<const Type> types() {
-    static const std::unique_ptr<Type[]> all = [] {
+    // Never destroyed: other statics may still look types up while the process ends.
+    static const Type* const all = [] {
       const auto& t = tables();
       auto array = std::make_unique<Type[]>(t.header->types);
       for (std::uint32_t i = 0; i < t.header->types; ++i) array[i].name_ = t.text(t.types[i].name);
-      return array;
+      return array.release();
     }();
-    return {all.get(), tables().header->types};
+    return {all, tables().header->types};
   }
 
   static const TypeRow& row(const Type& type) { return tables().types[&type - types().data()]; }
