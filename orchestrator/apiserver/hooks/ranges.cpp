@@ -11,10 +11,6 @@ constexpr std::uint64_t kPortBase = std::uint64_t(1) << 32;
 // A committed claim is in the caches long before this.
 constexpr std::chrono::seconds kForget{10};
 
-std::string owner_of(const WriteContext& ctx) {
-  return ctx.ns + "/" + ctx.name;
-}
-
 std::uint64_t random_below(std::uint64_t n) {
   static thread_local std::mt19937_64 engine{std::random_device{}()};
   return std::uniform_int_distribution<std::uint64_t>(0, n - 1)(engine);
@@ -75,20 +71,23 @@ ServiceRanges::ServiceRanges(Network network, int port_first, int port_last)
       port_last_(port_last),
       services_(api::find_kind("", "v1", "services")) {}
 
+std::vector<ServiceRanges::Key> ServiceRanges::keys_of(const json::Value& s) {
+  std::vector<Key> out;
+  for (const auto& ip : json::list(s, "spec", "clusterIPs"))
+    if (auto a = parse_ipv4(json::as_str(ip))) out.push_back(*a);
+  if (auto a = parse_ipv4(json::str(s, "spec", "clusterIP"))) out.push_back(*a);
+  for (const auto& p : json::list(s, "spec", "ports"))
+    if (auto port = json::num(p, "nodePort")) out.push_back(kPortBase + static_cast<Key>(port));
+  if (auto port = json::num(s, "spec", "healthCheckNodePort")) out.push_back(kPortBase + static_cast<Key>(port));
+  return out;
+}
+
 void ServiceRanges::refresh(const ObjectReader& reader) {
   auto revision = reader.revision_of(*services_);
   if (revision != revision_) {
     taken_.clear();
-    for (const auto& s : reader.list(*services_)) {
-      std::string owner =
-          std::string(json::str(*s, "metadata", "namespace")) + "/" + std::string(json::str(*s, "metadata", "name"));
-      for (const auto& ip : json::list(*s, "spec", "clusterIPs"))
-        if (auto a = parse_ipv4(json::as_str(ip))) taken_[*a] = owner;
-      if (auto a = parse_ipv4(json::str(*s, "spec", "clusterIP"))) taken_[*a] = owner;
-      for (const auto& p : json::list(*s, "spec", "ports"))
-        if (auto port = json::num(p, "nodePort")) taken_[kPortBase + static_cast<Key>(port)] = owner;
-      if (auto port = json::num(*s, "spec", "healthCheckNodePort")) taken_[kPortBase + static_cast<Key>(port)] = owner;
-    }
+    for (const auto& s : reader.list(*services_))
+      for (Key key : keys_of(*s)) taken_[key] = json::str(*s, "metadata", "uid");
     revision_ = revision;
   }
   auto now = std::chrono::steady_clock::now();
@@ -99,15 +98,31 @@ void ServiceRanges::refresh(const ObjectReader& reader) {
   });
 }
 
+void ServiceRanges::settle(WriteContext& ctx, const json::Value& service) {
+  ctx.on_commit.push_back([this, uid = std::string(json::str(service, "metadata", "uid")), keys = keys_of(service)] {
+    std::lock_guard lock(mutex_);
+    std::erase_if(claims_, [&](const auto& entry) {
+      return entry.second->owner == uid && std::ranges::find(keys, entry.first) == keys.end();
+    });
+  });
+}
+
+void ServiceRanges::forget(const std::string& uid) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(claims_, [&](const auto& entry) { return entry.second->owner == uid; });
+}
+
 bool ServiceRanges::free_for(Key key, const std::string& owner) const {
   if (auto it = taken_.find(key); it != taken_.end() && it->second != owner) return false;
   auto it = claims_.find(key);
   return it == claims_.end() || it->second->owner == owner;
 }
 
-void ServiceRanges::take(WriteContext& ctx, Key key) {
-  if (claims_.contains(key)) return;  // one port of the same Service for two protocols
-  auto claim = std::make_shared<Claim>(Claim{owner_of(ctx), false, {}});
+void ServiceRanges::take(WriteContext& ctx, const std::string& uid, Key key) {
+  // Its own already: as it stands in the caches, or for another protocol in this write.
+  if (auto it = taken_.find(key); it != taken_.end() && it->second == uid) return;
+  if (claims_.contains(key)) return;
+  auto claim = std::make_shared<Claim>(Claim{uid, false, {}});
   claims_.emplace(key, claim);
   ctx.on_abort.push_back([this, key, claim] {
     std::lock_guard lock(mutex_);
@@ -134,7 +149,7 @@ std::optional<ServiceRanges::Key> ServiceRanges::any_free(Key first, std::uint64
   return scan(first, reserved);
 }
 
-Result<std::string> ServiceRanges::claim_ip(WriteContext& ctx, std::string_view wanted) {
+Result<std::string> ServiceRanges::claim_ip(WriteContext& ctx, const std::string& uid, std::string_view wanted) {
   std::lock_guard lock(mutex_);
   refresh(ctx.reader);
   // The network's own address and the last one are never given.
@@ -143,19 +158,19 @@ Result<std::string> ServiceRanges::claim_ip(WriteContext& ctx, std::string_view 
   if (wanted.empty()) {
     auto key = any_free(first, size, reserved_of(size, 16, 256));
     if (!key) return fail(Code::kInternal, "range is full", "the Services use every address of " + network_.text);
-    take(ctx, *key);
+    take(ctx, uid, *key);
     return format_ipv4(static_cast<std::uint32_t>(*key));
   }
   auto address = parse_ipv4(wanted);
   if (!address || *address < first || *address - first >= size)
     return fail(Code::kInvalid, "the provided IP (" + std::string(wanted) +
                                     ") is not in the valid range. The range of valid IPs is " + network_.text);
-  if (!free_for(*address, owner_of(ctx))) return fail(Code::kInvalid, "provided IP is already allocated");
-  take(ctx, *address);
+  if (!free_for(*address, uid)) return fail(Code::kInvalid, "provided IP is already allocated");
+  take(ctx, uid, *address);
   return std::string(wanted);
 }
 
-Result<int> ServiceRanges::claim_port(WriteContext& ctx, int wanted) {
+Result<int> ServiceRanges::claim_port(WriteContext& ctx, const std::string& uid, int wanted) {
   std::lock_guard lock(mutex_);
   refresh(ctx.reader);
   Key first = kPortBase + static_cast<Key>(port_first_);
@@ -163,15 +178,15 @@ Result<int> ServiceRanges::claim_port(WriteContext& ctx, int wanted) {
   if (wanted == 0) {
     auto key = any_free(first, size, reserved_of(size, 32, 128));
     if (!key) return fail(Code::kInternal, "range is full", "the Services use every node port");
-    take(ctx, *key);
+    take(ctx, uid, *key);
     return static_cast<int>(*key - kPortBase);
   }
   if (wanted < port_first_ || wanted > port_last_)
     return fail(Code::kInvalid, "provided port is not in the valid range. The range of valid ports is " +
                                     std::to_string(port_first_) + "-" + std::to_string(port_last_));
   Key key = kPortBase + static_cast<Key>(wanted);
-  if (!free_for(key, owner_of(ctx))) return fail(Code::kInvalid, "provided port is already allocated");
-  take(ctx, key);
+  if (!free_for(key, uid)) return fail(Code::kInvalid, "provided port is already allocated");
+  take(ctx, uid, key);
   return wanted;
 }
 

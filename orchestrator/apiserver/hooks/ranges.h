@@ -2,7 +2,7 @@
 //
 // What is taken is what the Services in the caches have, plus what has been given out and has not yet come into the
 // caches: nothing is stored beside the Services themselves, so nothing can leak or need repair. Thread-safe.
-// Claims belong to a write: its abort gives them back.
+// A claim belongs to a Service, by its uid, and to the write that makes it: the write's abort gives it back.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "orchestrator/apiserver/hooks.h"
 
@@ -35,21 +36,26 @@ class ServiceRanges {
   ServiceRanges(Network network, int port_first, int port_last);
 
   // Errors are reasons: "provided IP is already allocated", "range is full".
-  Result<std::string> claim_ip(WriteContext& ctx, std::string_view wanted);  // "" takes any
-  Result<int> claim_port(WriteContext& ctx, int wanted);                     // 0 takes any
+  Result<std::string> claim_ip(WriteContext& ctx, const std::string& uid, std::string_view wanted);  // "" takes any
+  Result<int> claim_port(WriteContext& ctx, const std::string& uid, int wanted);                     // 0 takes any
+  // Once the write is committed, the Service has nothing but what stands in it.
+  void settle(WriteContext& ctx, const json::Value& service);
+  // The Service is gone.
+  void forget(const std::string& uid);
   const Network& network() const { return network_; }
 
  private:
   // Addresses are keys as they are; ports are keys from 2^32 on.
   using Key = std::uint64_t;
   struct Claim {
-    std::string owner;  // namespace/name
+    std::string owner;  // uid
     bool committed = false;
     std::chrono::steady_clock::time_point since;
   };
   void refresh(const ObjectReader& reader);
   bool free_for(Key key, const std::string& owner) const;
-  void take(WriteContext& ctx, Key key);
+  void take(WriteContext& ctx, const std::string& uid, Key key);
+  static std::vector<Key> keys_of(const json::Value& service);
   std::optional<Key> any_free(Key first, std::uint64_t size, std::uint64_t reserved) const;
 
   Network network_;

@@ -11,6 +11,9 @@ using json::Value;
 
 constexpr std::string_view kNone = "None";
 
+std::string uid_of(const Value& s) {
+  return std::string(json::str(s, "metadata", "uid"));
+}
 std::string_view type_of(const Value& s) {
   return json::str(s, "spec", "type");
 }
@@ -92,7 +95,7 @@ Result<void> align_ips(const WriteContext& ctx, Value& s) {
 Result<void> give_ip(WriteContext& ctx, ServiceRanges& ranges, Value& s) {
   if (is_headless(s)) return {};
   std::string wanted(json::str(s, "spec", "clusterIP"));
-  auto ip = ranges.claim_ip(ctx, wanted);
+  auto ip = ranges.claim_ip(ctx, uid_of(s), wanted);
   if (!ip && ip.error().code == Code::kInvalid)
     return invalid_value(ctx, "spec.clusterIPs", json::dump(json::list(s, "spec", "clusterIPs")),
                          "failed to allocate IP " + wanted + ": " + ip.error().message);
@@ -121,7 +124,7 @@ Result<void> give_node_ports(WriteContext& ctx, ServiceRanges& ranges, Value& s)
       int wanted = static_cast<int>(json::num(ports[i], "nodePort"));
       if ((wanted != 0) != chosen) continue;
       if (!chosen) wanted = shared_port(ports, i, ports[i]);
-      auto port = ranges.claim_port(ctx, wanted);
+      auto port = ranges.claim_port(ctx, uid_of(s), wanted);
       if (!port && port.error().code == Code::kInvalid)
         return invalid_value(ctx, "spec.ports[" + std::to_string(i) + "].nodePort", std::to_string(wanted),
                              port.error().message);
@@ -133,7 +136,7 @@ Result<void> give_node_ports(WriteContext& ctx, ServiceRanges& ranges, Value& s)
 
 Result<void> give_health_port(WriteContext& ctx, ServiceRanges& ranges, Value& s) {
   int wanted = static_cast<int>(json::num(s, "spec", "healthCheckNodePort"));
-  auto port = ranges.claim_port(ctx, wanted);
+  auto port = ranges.claim_port(ctx, uid_of(s), wanted);
   if (!port && port.error().code == Code::kInvalid)
     return invalid_value(ctx, "spec.healthCheckNodePort", std::to_string(wanted), port.error().message);
   if (!port) return Failure(std::move(port.error()).with_context("failed to allocate a healthCheckNodePort"));
@@ -218,7 +221,9 @@ Result<void> update(WriteContext& ctx, ServiceRanges& ranges, const Value& old, 
   std::string before(json::str(old, "spec", "clusterIP")), after(json::str(s, "spec", "clusterIP"));
   // Validation refuses another address: none is taken for it.
   if (has_cluster_ip(old) && has_cluster_ip(s) && !before.empty() && before != after) return {};
-  return allocate(ctx, ranges, s);
+  LAB_CHECK(allocate(ctx, ranges, s));
+  ranges.settle(ctx, s);
+  return {};
 }
 
 }  // namespace
@@ -230,6 +235,7 @@ Hooks service_hooks(std::shared_ptr<ServiceRanges> ranges) {
     return allocate(ctx, *ranges, s);
   };
   h.prepare_update = [ranges](WriteContext& ctx, const Value& old, Value& s) { return update(ctx, *ranges, old, s); };
+  h.after_delete = [ranges](WriteContext&, const Value& s) { ranges->forget(uid_of(s)); };
   return h;
 }
 

@@ -28,7 +28,7 @@ class Objects final : public ObjectReader {
     objects_[{kind->storage_prefix, ns, name}] = std::make_shared<const json::Value>(std::move(object));
     ++revisions_[kind->storage_prefix];
   }
-  void put(std::string_view text) { put(js(text)); }
+  void put(const char* text) { put(js(text)); }
   void remove(std::string_view api_version, std::string_view kind_name, const std::string& ns,
               const std::string& name) {
     auto kind = api::find_kind_by_name(api_version, kind_name);
