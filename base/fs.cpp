@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -11,7 +10,6 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
-#include <filesystem>
 
 namespace lab::fs {
 
@@ -29,7 +27,8 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
     ssize_t n = ::write(fd, content.data(), content.size());
     if (n < 0) {
       if (errno == EINTR) continue;
-      if (errno == ENOSPC) return fail_errno("write " + path, "free some space on that file system (df -h " + path + ")");
+      if (errno == ENOSPC)
+        return fail_errno("write " + path, "free some space on that file system (df -h " + path + ")");
       return fail_errno("write " + path);
     }
     content.remove_prefix(static_cast<std::size_t>(n));
@@ -98,18 +97,66 @@ Result<void> make_dirs(const std::string& path, unsigned mode) {
   for (std::size_t i = 1; i <= path.size(); ++i) {
     if (i != path.size() && path[i] != '/') continue;
     std::string part = path.substr(0, i);
-    if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return fail_errno("make directory " + part);
+    if (::mkdir(part.c_str(), mode) == 0) continue;
+    const int err = errno;
+    struct stat st;
+    if (err != EEXIST) return fail_errno(err, "make directory " + part);
+    if (::stat(part.c_str(), &st) == 0 && !S_ISDIR(st.st_mode))
+      return fail_errno(ENOTDIR, "make directory " + part, "a file has this name: move it away");
   }
   return {};
 }
 
-Result<void> remove_all(const std::string& path) {
-  auto visit = [](const char* p, const struct stat*, int, FTW*) -> int { return ::remove(p) == 0 ? 0 : errno; };
-  if (!exists(path)) return {};
-  int r = ::nftw(path.c_str(), visit, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-  if (r > 0) return fail_errno(r, "remove " + path);
-  if (r < 0) return fail_errno("remove " + path);
+namespace {
+
+// Which mount an entry lies on. A bind mount of the same file system has its device, so the device alone would not
+// tell.
+struct Mount {
+  std::uint64_t id = 0;
+  std::uint32_t major = 0, minor = 0;
+  bool operator==(const Mount&) const = default;
+};
+
+Result<Mount> mount_of(int dir, const char* name, const std::string& path) {
+  struct statx st;
+  if (::statx(dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_MNT_ID, &st) != 0)
+    return fail_errno("stat " + path);
+  return Mount{st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0, st.stx_dev_major, st.stx_dev_minor};
+}
+
+Result<void> remove_below(int dir, const std::string& path, const Mount& mount);
+
+Result<void> remove_entry(int dir, const char* name, const std::string& path, const Mount& mount) {
+  if (::unlinkat(dir, name, 0) == 0 || errno == ENOENT) return {};
+  if (errno != EISDIR && errno != EPERM) return fail_errno("remove " + path);
+  LAB_TRY(auto here, mount_of(dir, name, path));
+  if (here != mount)
+    return fail_errno(EBUSY, "remove " + path + ": a file system is mounted there", "unmount it: umount " + path);
+  Fd below{::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+  if (below.fd < 0) return fail_errno("open " + path);
+  LAB_CHECK(remove_below(below.fd, path, mount));
+  if (::unlinkat(dir, name, AT_REMOVEDIR) != 0 && errno != ENOENT) return fail_errno("remove " + path);
   return {};
+}
+
+Result<void> remove_below(int dir, const std::string& path, const Mount& mount) {
+  LAB_TRY(auto names, list_dir("/proc/self/fd/" + std::to_string(dir)));
+  for (const auto& name : names) LAB_CHECK(remove_entry(dir, name.c_str(), join(path, name), mount));
+  return {};
+}
+
+}  // namespace
+
+Result<void> remove_all(const std::string& path) {
+  if (!exists(path)) return {};
+  LAB_TRY(auto mount, mount_of(AT_FDCWD, path.c_str(), path));
+  auto slash = path.find_last_not_of('/') == std::string::npos ? 0 : path.rfind('/', path.find_last_not_of('/'));
+  const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  LAB_TRY(auto above, mount_of(AT_FDCWD, parent.c_str(), parent));
+  if (above == mount) return remove_entry(AT_FDCWD, path.c_str(), path, mount);
+  Fd top{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (top.fd < 0) return fail_errno("open " + path);
+  return remove_below(top.fd, path, mount);
 }
 
 Result<void> remove_file(const std::string& path) {

@@ -18,7 +18,9 @@ Result<void> write_file(const std::string& path, std::string_view content, unsig
 Result<void> write_in_place(const std::string& path, std::string_view content);
 Result<void> append_file(const std::string& path, std::string_view content, unsigned mode = 0644);
 Result<void> make_dirs(const std::string& path, unsigned mode = 0755);   // with parents
-Result<void> remove_all(const std::string& path);    // absent is fine; never crosses a mount point
+// Absent is fine. Never crosses a mount point, bind mounts included: one below is an error that names it, and a PATH
+// that is itself one is emptied and stays.
+Result<void> remove_all(const std::string& path);
 Result<void> remove_file(const std::string& path);   // absent is fine
 Result<std::vector<std::string>> list_dir(const std::string& path);   // names, sorted, without . and ..
 Result<void> copy_file(const std::string& from, const std::string& to, unsigned mode = 0644);

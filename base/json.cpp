@@ -1,5 +1,8 @@
 #include "base/json.h"
 
+#include <cmath>
+#include <limits>
+
 namespace lab::json {
 
 namespace bj = boost::json;
@@ -35,7 +38,9 @@ Result<Value> parse(std::string_view text) {
   return parser.release();
 }
 
-std::string dump(const Value& value) { return bj::serialize(value); }
+std::string dump(const Value& value) {
+  return bj::serialize(value);
+}
 
 namespace {
 
@@ -95,11 +100,16 @@ const Array& empty_array() {
 
 std::int64_t as_int(const Value& v, std::int64_t fallback) {
   if (v.is_int64()) return v.get_int64();
-  if (v.is_uint64()) return static_cast<std::int64_t>(v.get_uint64());
-  if (v.is_double()) return static_cast<std::int64_t>(v.get_double());
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  if (v.is_uint64() && v.get_uint64() <= static_cast<std::uint64_t>(kMost))
+    return static_cast<std::int64_t>(v.get_uint64());
+  // 2^63 is the first double above the range; a number outside it counts as absent.
+  if (v.is_double() && std::fabs(v.get_double()) < 0x1p63) return static_cast<std::int64_t>(v.get_double());
   return fallback;
 }
 
-Value& ensure(Value& v) { return v; }
+Value& ensure(Value& v) {
+  return v;
+}
 
 }  // namespace lab::json

@@ -32,14 +32,14 @@ spdlog::level::level_enum native(Level level) {
 }
 
 bool needs_quotes(std::string_view v) {
-  return v.empty() || v.find_first_of(" \t\n\"=") != std::string_view::npos;
+  return v.empty() || v.find_first_of(" \t\n\r\"=") != std::string_view::npos;
 }
 
 void append_quoted(std::string& out, std::string_view v) {
   out += '"';
   for (char c : v) {
-    if (c == '\n') {
-      out += "\\n";
+    if (c == '\n' || c == '\r') {
+      out += c == '\n' ? "\\n" : "\\r";
       continue;
     }
     if (c == '"' || c == '\\') out += '\\';

@@ -4,12 +4,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <map>
+#include <thread>
 
 #include "base/fs.h"
 
@@ -102,11 +105,54 @@ class Attributes {
   posix_spawnattr_t attr_;
 };
 
-int wait_for(pid_t pid) {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
+using Clock = std::chrono::steady_clock;
+
+int exit_code_of(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// The exit code; nothing when the deadline comes first (Clock::time_point::max(): none).
+Result<std::optional<int>> wait_for(pid_t pid, Clock::time_point deadline) {
+  const bool limited = deadline != Clock::time_point::max();
+  auto pause = std::chrono::milliseconds(1);
+  while (true) {
+    int status = 0;
+    pid_t got = ::waitpid(pid, &status, limited ? WNOHANG : 0);
+    if (got == pid) return exit_code_of(status);
+    if (got < 0 && errno != EINTR) return fail_errno("wait for process " + std::to_string(pid));
+    if (got != 0) continue;
+    if (Clock::now() >= deadline) return std::nullopt;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::milliseconds(20));
+  }
+}
+
+// Writing to a child that has ended reports EPIPE instead of ending us. The signal goes to the writing thread alone, so
+// it is held back and taken there; the process's disposition stays as it is for other threads.
+class SigpipeHeld {
+ public:
+  SigpipeHeld() {
+    sigemptyset(&only_);
+    sigaddset(&only_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &only_, &before_);
+  }
+  ~SigpipeHeld() {
+    const int saved = errno;
+    timespec now{};
+    if (!sigismember(&before_, SIGPIPE))
+      while (::sigtimedwait(&only_, nullptr, &now) == SIGPIPE) {
+      }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    errno = saved;
+  }
+
+ private:
+  sigset_t only_, before_;
+};
+
+bool runnable(const std::string& path) {
+  struct stat st;
+  return ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && ::access(path.c_str(), X_OK) == 0;
 }
 
 Failure not_started(int err, const std::string& program) {
@@ -138,26 +184,18 @@ Result<Finished> run(Command command) {
   err.close_write();
 
   ::fcntl(in.write_end, F_SETFL, O_NONBLOCK);
-  // A child that ends without reading its input must not end us: the write reports EPIPE instead.
-  struct sigaction ignore {}, before {};
-  ignore.sa_handler = SIG_IGN;
-  ::sigaction(SIGPIPE, &ignore, &before);
 
   Finished done;
   std::string_view input = command.stdin_text;
   if (input.empty()) in.close_write();
-  const auto deadline = std::chrono::steady_clock::now() + command.timeout;
-  bool timed_out = false;
-  while (out.read_end >= 0 || err.read_end >= 0) {
+  const auto deadline = command.timeout.count() > 0 ? Clock::now() + command.timeout : Clock::time_point::max();
+  while (out.read_end >= 0 || err.read_end >= 0 || in.write_end >= 0) {
     pollfd fds[3] = {{out.read_end, POLLIN, 0}, {err.read_end, POLLIN, 0}, {in.write_end, POLLOUT, 0}};
     int wait_ms = -1;
     if (command.timeout.count() > 0) {
-      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-      if (left.count() <= 0) {
-        timed_out = true;
-        break;
-      }
-      wait_ms = static_cast<int>(left.count()) + 1;
+      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+      if (left.count() <= 0) break;
+      wait_ms = static_cast<int>(std::min<long long>(left.count(), 60'000)) + 1;
     }
     if (::poll(fds, 3, wait_ms) < 0 && errno != EINTR) break;
     auto drain = [](pollfd& p, Pipe& pipe, std::string& into) {
@@ -172,19 +210,22 @@ Result<Finished> run(Command command) {
     drain(fds[0], out, done.out);
     drain(fds[1], err, done.err);
     if (in.write_end >= 0 && fds[2].revents) {
+      SigpipeHeld held;
       ssize_t n = ::write(in.write_end, input.data(), input.size());
       if (n > 0) input.remove_prefix(static_cast<std::size_t>(n));
       if (input.empty() || (n < 0 && errno != EAGAIN && errno != EINTR)) in.close_write();
     }
   }
-  ::sigaction(SIGPIPE, &before, nullptr);
-  if (timed_out) {
+  in.close_write();
+  // A child may close its streams and go on: its end has the same deadline.
+  LAB_TRY(auto code, wait_for(pid, deadline));
+  if (!code) {
     ::kill(pid, SIGKILL);
-    wait_for(pid);
-    return fail(Code::kTimeout, "run " + command.argv[0] + ": no end after " +
-                                    std::to_string(command.timeout.count()) + " ms; killed");
+    LAB_CHECK(wait_for(pid, Clock::time_point::max()));
+    return fail(Code::kTimeout,
+                "run " + command.argv[0] + ": no end after " + std::to_string(command.timeout.count()) + " ms; killed");
   }
-  done.exit_code = wait_for(pid);
+  done.exit_code = *code;
   return done;
 }
 
@@ -224,8 +265,7 @@ bool process_alive(pid_t pid) {
 }
 
 std::optional<std::string> find_in_path(const std::string& program) {
-  if (program.find('/') != std::string::npos)
-    return ::access(program.c_str(), X_OK) == 0 ? std::optional(program) : std::nullopt;
+  if (program.find('/') != std::string::npos) return runnable(program) ? std::optional(program) : std::nullopt;
   const char* env = std::getenv("PATH");
   std::string path = env ? env : "/usr/sbin:/usr/bin:/sbin:/bin";
   std::size_t start = 0;
@@ -233,7 +273,7 @@ std::optional<std::string> find_in_path(const std::string& program) {
     auto end = path.find(':', start);
     if (end == std::string::npos) end = path.size();
     std::string candidate = fs::join(path.substr(start, end - start), program);
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (runnable(candidate)) return candidate;
     start = end + 1;
   }
   return std::nullopt;
