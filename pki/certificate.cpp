@@ -121,13 +121,17 @@ bool signed_by(std::string_view certificate_pem, std::string_view ca_pem) {
 std::vector<std::string> split_bundle(std::string_view pem) {
   std::vector<std::string> out;
   auto bio = bio_of(pem);
-  while (X509Ptr cert{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) out.push_back(write_certificate(cert.get()));
+  while (X509Ptr cert{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
+    out.push_back(write_certificate(cert.get()));
   ERR_clear_error();
   return out;
 }
 
 Authority Authority::create(const std::string& common_name, std::chrono::hours validity, KeyAlgorithm algorithm) {
-  auto key = PrivateKey::generate(algorithm);
+  return create(common_name, validity, PrivateKey::generate(algorithm));
+}
+
+Authority Authority::create(const std::string& common_name, std::chrono::hours validity, PrivateKey key) {
   X509Ptr cert(X509_new());
   X509_set_version(cert.get(), X509_VERSION_3);
   set_serial(cert.get());
@@ -146,7 +150,8 @@ Authority Authority::create(const std::string& common_name, std::chrono::hours v
 Result<Authority> Authority::from_pem(std::string certificate_pem, std::string_view key_pem) {
   LAB_TRY(auto key, PrivateKey::from_pem(key_pem));
   LAB_TRY(auto info, inspect(certificate_pem));
-  if (!info.is_ca) return fail(Code::kInvalid, "the certificate \"" + info.common_name + "\" is not a certificate authority");
+  if (!info.is_ca)
+    return fail(Code::kInvalid, "the certificate \"" + info.common_name + "\" is not a certificate authority");
   if (!key_matches(certificate_pem, key))
     return fail(Code::kInvalid, "the key does not belong to the CA certificate \"" + info.common_name + "\"");
   return Authority(std::move(certificate_pem), std::move(key));

@@ -44,6 +44,7 @@ class Authority {
  public:
   // A new self-signed CA. NotBefore is dated back by an hour, so that a joining machine's slow clock does not refuse it.
   static Authority create(const std::string& common_name, std::chrono::hours validity, KeyAlgorithm algorithm);
+  static Authority create(const std::string& common_name, std::chrono::hours validity, PrivateKey key);
   // Invalid when the key is not the certificate's, or it is no CA.
   static Result<Authority> from_pem(std::string certificate_pem, std::string_view key_pem);
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/fs.h"
 
@@ -10,14 +11,20 @@ namespace lab::pki {
 
 namespace {
 
-bool is_address(const std::string& text) {
+// The address as certificates give it back ("2001:DB8:0::1" is "2001:db8::1" there); "" when it is none.
+std::string canonical_address(const std::string& text) {
   unsigned char bytes[16];
-  return ::inet_pton(AF_INET, text.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, text.c_str(), bytes) == 1;
+  char out[INET6_ADDRSTRLEN];
+  for (int family : {AF_INET, AF_INET6})
+    if (::inet_pton(family, text.c_str(), bytes) == 1) return ::inet_ntop(family, bytes, out, sizeof out);
+  return {};
 }
 
-void add_name(CertificateSpec& spec, const std::string& name) {
-  if (name.empty()) return;
-  auto& list = is_address(name) ? spec.addresses : spec.dns_names;
+void add_name(CertificateSpec& spec, const std::string& given) {
+  if (given.empty()) return;
+  const std::string address = canonical_address(given);
+  const std::string& name = address.empty() ? given : address;
+  auto& list = address.empty() ? spec.dns_names : spec.addresses;
   for (const auto& have : list)
     if (have == name) return;
   list.push_back(name);
@@ -25,11 +32,10 @@ void add_name(CertificateSpec& spec, const std::string& name) {
 
 CertificateSpec apiserver(const CertificateSetOptions& o) {
   CertificateSpec s{.common_name = "kube-apiserver", .server_auth = true, .validity = o.validity};
-  for (const std::string& name : {std::string("kubernetes"), std::string("kubernetes.default"),
-                                 std::string("kubernetes.default.svc"),
-                                 "kubernetes.default.svc." + o.service_dns_domain, std::string("localhost"),
-                                 o.node_name, o.service_address, o.advertise_address, std::string("127.0.0.1"),
-                                 o.control_plane_endpoint})
+  for (const std::string& name :
+       {std::string("kubernetes"), std::string("kubernetes.default"), std::string("kubernetes.default.svc"),
+        "kubernetes.default.svc." + o.service_dns_domain, std::string("localhost"), o.node_name, o.service_address,
+        o.advertise_address, std::string("127.0.0.1"), o.control_plane_endpoint})
     add_name(s, name);
   for (const auto& san : o.extra_sans) add_name(s, san);
   return s;
@@ -63,19 +69,27 @@ Files files_of(const CertificateSetOptions& o, const std::string& name) {
 
 // Whether what stands on disk serves: it parses, fits its key, its issuer signed it, has time left, and names every
 // name that is asked for.
-bool still_good(const CertificateSpec& want, const std::string& cert, const std::string& key,
-                const Authority* issuer) {
+bool still_good(const CertificateSpec& want, const std::string& cert, const std::string& key, const Authority* issuer) {
   auto info = inspect(cert);
   auto parsed = PrivateKey::from_pem(key);
   if (!info || !parsed || !key_matches(cert, *parsed)) return false;
   if (issuer && !signed_by(cert, issuer->certificate_pem())) return false;
   if (info->not_after < std::chrono::system_clock::now() + std::chrono::hours(24)) return false;
+  if (info->common_name != want.common_name || info->organizations != want.organizations) return false;
   auto covers = [](const std::vector<std::string>& have, const std::vector<std::string>& need) {
     for (const auto& n : need)
       if (std::find(have.begin(), have.end(), n) == have.end()) return false;
     return true;
   };
   return covers(info->dns_names, want.dns_names) && covers(info->addresses, want.addresses);
+}
+
+// Nothing when the file is absent. One that cannot be read is an error: it must not be taken for absent and replaced.
+Result<std::optional<std::string>> read_if_there(const std::string& path) {
+  auto text = fs::read_file(path);
+  if (text) return std::optional(std::move(*text));
+  if (text.error().code == Code::kNotFound) return std::nullopt;
+  return std::unexpected(std::move(text).error());
 }
 
 Result<void> write_pair(const Files& files, const std::string& cert, const std::string& key) {
@@ -107,8 +121,8 @@ Result<Outcome> ensure_certificate(const CertificateRow& row, const CertificateS
   LAB_CHECK(fs::make_dirs(options.directory));
   const Files files = files_of(options, row.name);
   const CertificateSpec spec = row.spec(options);
-  auto cert = fs::read_file(files.certificate);
-  auto key = fs::read_file(files.key);
+  LAB_TRY(auto cert, read_if_there(files.certificate));
+  LAB_TRY(auto key, read_if_there(files.key));
 
   if (row.ca.empty()) {
     if (cert && key) {
@@ -120,8 +134,15 @@ Result<Outcome> ensure_certificate(const CertificateRow& row, const CertificateS
     if (cert)
       return fail(Code::kInvalid, "the CA certificate " + files.certificate + " has no key beside it",
                   "put " + files.key + " there, or remove both to make a new CA (every node must then join again)");
-    auto made = Authority::create(spec.common_name, spec.validity, options.algorithm);
-    LAB_CHECK(write_pair(files, made.certificate_pem(), made.key_pem()));
+    // A key that stands alone is that of a run that was ended between the two files: it is completed, never replaced.
+    auto made = PrivateKey::generate(options.algorithm);
+    if (key) {
+      auto kept = PrivateKey::from_pem(*key);
+      if (!kept) return std::unexpected(std::move(kept).error().with_context("use the CA key in " + files.key));
+      made = std::move(*kept);
+    }
+    auto authority = Authority::create(spec.common_name, spec.validity, std::move(made));
+    LAB_CHECK(write_pair(files, authority.certificate_pem(), authority.key_pem()));
     return Outcome::kCreated;
   }
 
@@ -135,10 +156,13 @@ Result<Outcome> ensure_certificate(const CertificateRow& row, const CertificateS
 
 Result<Outcome> ensure_service_account_keys(const CertificateSetOptions& options) {
   LAB_CHECK(fs::make_dirs(options.directory));
-  const std::string key_path = fs::join(options.directory, "sa.key"), public_path = fs::join(options.directory, "sa.pub");
-  if (auto have = fs::read_file(key_path)) {
-    LAB_TRY(auto key, PrivateKey::from_pem(*have));
-    if (!fs::exists(public_path)) LAB_CHECK(fs::write_file(public_path, key.public_pem(), 0644));
+  const std::string key_path = fs::join(options.directory, "sa.key"),
+                    public_path = fs::join(options.directory, "sa.pub");
+  LAB_TRY(auto have, read_if_there(key_path));
+  if (have) {
+    auto key = PrivateKey::from_pem(*have);
+    if (!key) return std::unexpected(std::move(key).error().with_context("use the service account key in " + key_path));
+    if (!fs::exists(public_path)) LAB_CHECK(fs::write_file(public_path, key->public_pem(), 0644));
     return Outcome::kKept;
   }
   auto key = PrivateKey::generate(options.algorithm);
