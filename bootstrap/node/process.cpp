@@ -90,12 +90,19 @@ int node_pid(const NodeLayout& layout) { return read_pid_file(layout).pid; }
 
 Result<int> launch_node(const NodeLayout& layout, const std::string& cgroup_path) {
   LAB_CHECK(fs::remove_file(layout.pid_file()));
-  LAB_CHECK(spawn_daemon({.argv = {fs::self_exe(), "node-run", layout.base, cgroup_path}, .log_path = layout.log_file(), .directory = "/"}));
+  LAB_TRY(pid_t helper, spawn_daemon({.argv = {fs::self_exe(), "node-run", layout.base, cgroup_path}, .log_path = layout.log_file(), .directory = "/"}));
   const auto deadline = std::chrono::steady_clock::now() + kLaunchLimit;
+  // Only the helper is waited for: other threads wait for children of theirs.
+  bool ended = false;
   while (std::chrono::steady_clock::now() < deadline) {
     auto state = read_pid_file(layout);
-    if (state.ready) return state.pid;
-    ::waitpid(-1, nullptr, WNOHANG);
+    if (state.ready && ended) return state.pid;
+    int status = 0;
+    if (!ended && ::waitpid(helper, &status, WNOHANG) == helper) {
+      ended = true;
+      if (status != 0) break;   // its log says why
+      continue;
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   std::string log;

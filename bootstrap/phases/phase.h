@@ -24,7 +24,7 @@ struct RunOptions {
   std::vector<std::string> skip;         // "certs", "addon/dns"
   std::string only;                      // "certs/apiserver"; empty: all
   bool dry_run = false;
-  // Told before (and, with a result, after) each leaf phase.
+  // Told before each phase that runs or, in a dry run, would.
   std::function<void(const std::string& path, const std::string& summary)> on_start;
 };
 

@@ -72,7 +72,6 @@ void kernel(const PreflightInput&, Findings& out) {
   auto filesystems = fs::read_file("/proc/filesystems");
   if (filesystems && filesystems->find("\toverlay\n") == std::string::npos && !fs::exists("/sys/module/overlay"))
     out.push_back({"KernelFeature-overlayfs", "the kernel does not offer overlayfs", "load it: modprobe overlay", false});
-  auto cgroups = fs::read_file("/proc/cgroups");
   if (!fs::exists("/sys/fs/cgroup"))
     out.push_back({"SystemVerification", "no cgroups are mounted at /sys/fs/cgroup", "mount them"});
 }

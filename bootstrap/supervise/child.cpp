@@ -89,7 +89,7 @@ void Child::start(Time now) {
 }
 
 void Child::step(Time now) {
-  if (running() && adopted_ && !process_alive(pid_)) ended(0, now);
+  if (running() && adopted_ && !process_alive(pid_)) note_end("ended; its exit code went to another process", now);
   if (running() && now >= kill_at_) {
     ::kill(pid_, SIGKILL);
     kill_at_ = Time::max();
@@ -106,9 +106,13 @@ Time Child::next() const {
 
 void Child::ended(int status, Time now) {
   if (WIFSIGNALED(status))
-    last_end_ = std::string("killed by signal ") + ::strsignal(WTERMSIG(status));
+    note_end(std::string("killed by signal ") + ::strsignal(WTERMSIG(status)), now);
   else
-    last_end_ = "exit code " + std::to_string(WEXITSTATUS(status));
+    note_end("exit code " + std::to_string(WEXITSTATUS(status)), now);
+}
+
+void Child::note_end(std::string how, Time now) {
+  last_end_ = std::move(how);
   if (now - started_ >= kSteadyAfter) backoff_ = kLeastBackoff;
   pid_ = 0;
   kill_at_ = Time::max();

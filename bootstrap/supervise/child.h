@@ -36,6 +36,7 @@ class Child {
  private:
   void start(Time now);
   bool adopt();
+  void note_end(std::string how, Time now);
   std::string pid_path() const;
 
   Unit unit_;

@@ -58,11 +58,12 @@ Result<std::vector<Unit>> read_units(const std::string& directory) {
 }
 
 std::string systemd_text(const Unit& unit) {
-  auto quoted = [](const std::string& arg) {
+  // systemd.syntax(7), systemd.service(5): "%" is doubled everywhere, "$" on command lines alone.
+  auto quoted = [](const std::string& arg, std::string_view doubled) {
     std::string out = "\"";
     for (char c : arg) {
       if (c == '"' || c == '\\') out += '\\';
-      if (c == '%' || c == '$') out += c;
+      if (doubled.find(c) != std::string_view::npos) out += c;
       out += c;
     }
     return out + "\"";
@@ -70,9 +71,9 @@ std::string systemd_text(const Unit& unit) {
   std::string text = "[Unit]\nDescription=" + unit.description + "\nWants=network-online.target\nAfter=network-online.target";
   for (const auto& a : unit.after) text += " " + a + ".service";
   text += "\nStartLimitIntervalSec=0\n\n[Service]\nExecStart=";
-  for (std::size_t i = 0; i < unit.argv.size(); ++i) text += (i ? " " : "") + (i ? quoted(unit.argv[i]) : unit.argv[i]);
+  for (std::size_t i = 0; i < unit.argv.size(); ++i) text += (i ? " " : "") + quoted(unit.argv[i], "%$");
   text += "\n";
-  for (const auto& [k, v] : unit.env) text += "Environment=" + quoted(k + "=" + v) + "\n";
+  for (const auto& [k, v] : unit.env) text += "Environment=" + quoted(k + "=" + v, "%") + "\n";
   // Containers outlive the daemon that watches them, and the daemon manages cgroups of its own.
   text += "Restart=always\nRestartSec=1\nKillMode=process\nDelegate=yes\nLimitNOFILE=1048576\n"
           "TasksMax=infinity\n\n[Install]\nWantedBy=multi-user.target\n";
