@@ -86,6 +86,8 @@ Result<void> Core::wire() {
   parts.issuer = options.service_account_issuer;
   paths = std::make_unique<Paths>(std::move(parts));
 
+  custom_resources = std::make_unique<CustomResources>(*registry, kinds);
+
   chain = std::make_unique<Chain>(
       Chain::Parts{.authenticator = authenticator.get(),
                    .authorizer = authorizer.get(),
@@ -110,6 +112,7 @@ Task<Result<void>> Core::make_system_objects() {
   if (options.authorization) {
     LAB_CO_CHECK(co_await authz::reconcile_policy(*cache, *registry));
   }
+  LAB_CO_CHECK(co_await custom_resources->reconcile());
   system_objects_made = true;
   co_return Result<void>();
 }

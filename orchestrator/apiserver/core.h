@@ -8,6 +8,7 @@
 #include "orchestrator/apiserver/authz/authz.h"
 #include "orchestrator/apiserver/calls.h"
 #include "orchestrator/apiserver/chain.h"
+#include "orchestrator/apiserver/custom_resources.h"
 #include "orchestrator/apiserver/node_proxy.h"
 #include "orchestrator/apiserver/paths.h"
 #include "orchestrator/apiserver/registry.h"
@@ -32,6 +33,7 @@ struct Core {
   std::unique_ptr<NodeProxy> node_proxy;
   std::unique_ptr<Resources> resources;
   std::unique_ptr<Paths> paths;
+  std::unique_ptr<CustomResources> custom_resources;
   std::unique_ptr<Chain> chain;
   std::atomic<bool> system_objects_made{false};
   std::atomic<bool> shutting_down{false};

@@ -18,6 +18,8 @@ struct Rule {
 };
 
 Rule rule_of(const Type* type, std::string_view name) {
+  if (!type && name == "metadata")  // of an object without a schema
+    return {Form::kStruct, api::find_type("k8s.io.apimachinery.pkg.apis.meta.v1.ObjectMeta"), nullptr};
   const auto* field = type ? type->by_json(name) : nullptr;
   if (!field || field->list_type == "atomic") return {};
   if (field->repeated) {

@@ -25,6 +25,13 @@ std::string short_hash(const std::string& text) {
   return hash;
 }
 
+// The kinds with a schema of their own.
+std::vector<api::KindPtr> described(const KindTable::Snapshot& table) {
+  std::vector<api::KindPtr> out;
+  std::ranges::copy_if(table.kinds, std::back_inserter(out), [](const auto& kind) { return !kind->schema.empty(); });
+  return out;
+}
+
 http::Response document(const http::Request& request, http::Buffer body, std::string type, const std::string& tag) {
   http::Response out;
   out.headers.set("ETag", "\"" + tag + "\"");
@@ -43,7 +50,7 @@ http::Response document(const http::Request& request, http::Buffer body, std::st
 http::Buffer Paths::openapi_v2(bool protobuf) {
   auto& slot = documents_[protobuf ? "v2.pb" : "v2.json"];
   if (!slot) {
-    auto value = api::openapi_v2(parts_.kinds->snapshot()->kinds);
+    auto value = api::openapi_v2(described(*parts_.kinds->snapshot()));
     slot = http::buffer(protobuf ? api::openapi_v2_protobuf(value) : json::dump(value));
   }
   return slot;
@@ -51,7 +58,7 @@ http::Buffer Paths::openapi_v2(bool protobuf) {
 
 http::Buffer Paths::openapi_v3(const std::string& group_path) {
   auto& slot = documents_["v3/" + group_path];
-  if (!slot) slot = http::buffer(json::dump(api::openapi_v3(parts_.kinds->snapshot()->kinds, group_path)));
+  if (!slot) slot = http::buffer(json::dump(api::openapi_v3(described(*parts_.kinds->snapshot()), group_path)));
   return slot;
 }
 
@@ -72,7 +79,7 @@ Reply Paths::openapi(const http::Request& request, std::string_view path) {
     return document(request, openapi_v2(false), "application/json", short_hash(stamp + "v2.json"));
   }
   std::vector<std::string> groups;
-  for (const auto& kind : table->kinds)
+  for (const auto& kind : described(*table))
     if (auto group = group_path_of(*kind); std::ranges::find(groups, group) == groups.end()) groups.push_back(group);
   if (path == "/openapi/v3") {
     json::Object paths;

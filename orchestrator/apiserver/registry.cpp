@@ -1,6 +1,7 @@
 #include "orchestrator/apiserver/registry.h"
 
 #include "orchestrator/api/codec.h"
+#include "orchestrator/apiserver/custom_kind.h"
 #include "orchestrator/apiserver/object_rules.h"
 #include "orchestrator/apiserver/status.h"
 
@@ -45,8 +46,11 @@ Result<void> decode_strictly(const api::Kind& kind, json::Value& object, const W
   json::set(object, kind.api_version(), "apiVersion");
   json::set(object, kind.kind, "kind");
   const auto* type = kind.schema.empty() ? nullptr : api::find_type(kind.schema);
+  std::vector<std::string> pruned;
+  if (const auto* custom = as_custom(kind)) prune_custom(custom->object_schema, object, pruned);
   if (options.field_validation != FieldValidation::kIgnore) {
     auto findings = options.duplicate_fields;
+    findings.insert(findings.end(), pruned.begin(), pruned.end());
     if (type)
       for (auto& f : api::unknown_fields(*type, object)) findings.push_back(std::move(f));
     if (!findings.empty() && options.field_validation == FieldValidation::kStrict)

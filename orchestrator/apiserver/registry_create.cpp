@@ -1,4 +1,5 @@
 #include "orchestrator/api/defaults.h"
+#include "orchestrator/apiserver/custom_kind.h"
 #include "orchestrator/apiserver/object_rules.h"
 #include "orchestrator/apiserver/registry.h"
 #include "orchestrator/apiserver/status.h"
@@ -17,12 +18,14 @@ Result<json::Value> Registry::prepare_create(const api::Kind& kind, WriteContext
   LAB_CHECK(fill_metadata(kind, ctx.ns, object, ctx.now));
   ctx.name = json::str(object, "metadata", "name");
   api::apply_defaults(kind, object);
+  const auto* custom = as_custom(kind);
+  if (custom) default_custom(custom->object_schema, object);
   const auto& hooks = policy_.hooks_of(kind);
   if (hooks.prepare_create) {
     LAB_CHECK(hooks.prepare_create(ctx, object));
   }
   LAB_CHECK(policy_.admit(ctx, nullptr, &object));
-  auto findings = api::validate_create(kind, object);
+  auto findings = custom ? validate_custom(custom->object_schema, object) : api::validate_create(kind, object);
   if (hooks.validate)
     for (auto& f : hooks.validate(ctx, nullptr, object)) findings.push_back(std::move(f));
   if (!findings.empty()) return Failure(api::invalid(kind, ctx.name, findings));

@@ -1,4 +1,5 @@
 #include "orchestrator/api/defaults.h"
+#include "orchestrator/apiserver/custom_kind.h"
 #include "orchestrator/apiserver/object_rules.h"
 #include "orchestrator/apiserver/registry.h"
 #include "orchestrator/apiserver/server_side_apply.h"
@@ -31,6 +32,8 @@ Result<json::Value> Registry::prepare_update(const api::Kind& kind, const api::K
     return Failure(modified(kind, ctx.name));
   isolate_subresource(storage, ctx.subresource, stored_old, object);
   api::apply_defaults(storage, object);
+  const auto* custom = as_custom(storage);
+  if (custom) default_custom(custom->object_schema, object);
   complete_encoding(storage, object);  // hooks compare with the stored object, which is complete
   const auto& hooks = policy_.hooks_of(storage);
   if (hooks.prepare_update) {

@@ -184,7 +184,7 @@ Task<Reply> Resources::update(RequestContext& request, Target target) {
 Task<Reply> Resources::patch(RequestContext& request, Target target) {
   LAB_CO_TRY(auto shown, view(request, target));
   LAB_CO_TRY(auto options, write_options(request));
-  options.apply = is_apply(request) && !target.kind->schema.empty();
+  options.apply = is_apply(request);
   auto transform = options.apply ? apply_transform(target.kind, request) : patch_transform(*target.kind, request);
   if (!transform) co_return std::unexpected(std::move(transform).error());
   bool may_create = options.apply;

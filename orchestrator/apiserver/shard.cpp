@@ -100,6 +100,17 @@ void Shard::reset(std::map<std::string, CachedPtr, std::less<>> objects, store::
     for (auto* watcher : list) watcher->drop();
 }
 
+void Shard::backfill(std::map<std::string, CachedPtr, std::less<>> objects, store::Revision revision) {
+  std::unique_lock lock(mutex_);
+  for (const auto& event : history_) {  // what has happened since is newer than what was read
+    const auto& object = *event->object;
+    objects.erase(kind_->namespaced ? object.ns() + "/" + object.name() : object.name());
+  }
+  objects_.merge(objects);
+  oldest_ = std::max(oldest_, revision);
+  changed_at_ = std::max(changed_at_, revision);
+}
+
 void Shard::apply(std::vector<Update> updates) {
   std::unique_lock lock(mutex_);
   for (auto& update : updates) {

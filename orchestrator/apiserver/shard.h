@@ -25,6 +25,8 @@ class Shard {
 
   // Replaces all objects, forgets the history and drops the watchers (on start and after a lost store watch).
   void reset(std::map<std::string, CachedPtr, std::less<>> objects, store::Revision revision);
+  // Objects read at a revision, into a shard that has been hearing events since before that revision.
+  void backfill(std::map<std::string, CachedPtr, std::less<>> objects, store::Revision revision);
   // Whole transactions, in order; `rest` is the key without the prefix.
   struct Update {
     std::string rest;

@@ -1,5 +1,7 @@
 #include "orchestrator/apiserver/table.h"
 
+#include "orchestrator/apiserver/custom_kind.h"
+
 namespace lab::apiserver {
 
 Result<IncludeObject> parse_include_object(std::string_view text) {
@@ -19,7 +21,8 @@ json::Value partial_of(std::string_view version, const json::Value& object) {
 json::Value table_row(const api::Kind& kind, std::string_view version, IncludeObject include,
                       const json::Value& object) {
   json::Object row;
-  row["cells"] = api::row_of(kind, object);
+  const auto* custom = as_custom(kind);
+  row["cells"] = custom ? custom_row(*custom, object) : api::row_of(kind, object);
   if (include == IncludeObject::kMetadata) row["object"] = partial_of(version, object);
   if (include == IncludeObject::kObject) row["object"] = object;
   if (include == IncludeObject::kNone) row["object"] = nullptr;
@@ -30,7 +33,7 @@ json::Value table_of(const api::Kind& kind, std::string_view version, json::Arra
                      bool with_columns) {
   json::Array columns;
   if (with_columns)
-    for (const auto& c : api::columns_of(kind))
+    for (const auto& c : as_custom(kind) ? as_custom(kind)->columns : api::columns_of(kind))
       columns.push_back(json::Object{{"name", c.name},
                                      {"type", c.type},
                                      {"format", c.format},

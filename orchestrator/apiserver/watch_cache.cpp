@@ -137,6 +137,30 @@ Result<void> WatchCache::load() {
   return {};
 }
 
+Task<Result<void>> WatchCache::add_kinds() {
+  auto table = kinds_.snapshot();
+  for (const auto& [prefix, kind] : table->storage) {
+    auto added = std::make_shared<Shard>(kind, options_.history_bytes / 3);
+    {
+      std::unique_lock lock(shards_mutex_);
+      if (!shards_.emplace(prefix, added).second) continue;
+    }
+    OneShot<Result<store::RangeResult>> done;
+    store_.range({.start = prefix, .end = store::prefix_end(prefix)},
+                 [done](Result<store::RangeResult> r) mutable { done.set(std::move(r)); });
+    auto read = co_await done.wait();
+    if (!read) {
+      std::unique_lock lock(shards_mutex_);
+      shards_.erase(prefix);
+      co_return std::unexpected(std::move(read).error());
+    }
+    std::map<std::string, CachedPtr, std::less<>> objects;
+    for (const auto& item : read->items) objects.emplace(item.key.substr(prefix.size()), make_object(*kind, item));
+    added->backfill(std::move(objects), read->revision);
+  }
+  co_return Result<void>();
+}
+
 void WatchCache::follow() {
   watch_ = store_.watch(
       std::string(kRoot), store::prefix_end(std::string(kRoot)), revision(), [this](Result<store::WatchBatch> batch) {

@@ -80,6 +80,9 @@ class WatchCache final : public ObjectReader {
   // Lets go of the store: nothing changes any more. Idempotent.
   void stop();
 
+  // Takes in kinds that have come into the kind table since the start.
+  Task<Result<void>> add_kinds();
+
   // Kinds are looked up by storage prefix: any version will do.
   CachedPtr find(const api::Kind& kind, std::string_view ns, std::string_view name) const;
   struct Listing {

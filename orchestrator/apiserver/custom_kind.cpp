@@ -1,0 +1,241 @@
+#include "orchestrator/apiserver/custom_kind.h"
+
+#include <algorithm>
+
+#include "orchestrator/api/time.h"
+
+namespace lab::apiserver {
+namespace {
+
+std::vector<std::string> strings_of(const json::Array& list) {
+  std::vector<std::string> out;
+  for (const auto& item : list) out.emplace_back(json::as_str(item));
+  return out;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+void add_columns(CustomKind& kind, const json::Value& version) {
+  kind.columns.push_back({.name = "Name", .type = "string", .format = "name"});
+  for (const auto& c : json::list(version, "additionalPrinterColumns")) {
+    kind.columns.push_back({.name = std::string(json::str(c, "name")),
+                            .type = std::string(json::str(c, "type")),
+                            .format = std::string(json::str(c, "format")),
+                            .description = std::string(json::str(c, "description")),
+                            .priority = static_cast<int>(json::num(c, "priority"))});
+    kind.column_paths.emplace_back(json::str(c, "jsonPath"));
+  }
+  if (!kind.column_paths.empty()) return;
+  kind.columns.push_back({.name = "Age", .type = "date"});
+  kind.column_paths.emplace_back(".metadata.creationTimestamp");
+}
+
+api::KindPtr kind_of(const json::Value& definition, const json::Value& version) {
+  auto kind = std::make_shared<CustomKind>();
+  const auto& spec = json::at(definition, "spec");
+  kind->group = json::str(spec, "group");
+  kind->version = json::str(version, "name");
+  kind->kind = json::str(spec, "names", "kind");
+  kind->plural = json::str(spec, "names", "plural");
+  kind->singular = json::str(spec, "names", "singular");
+  if (kind->singular.empty()) kind->singular = lower(kind->kind);
+  kind->short_names = strings_of(json::list(spec, "names", "shortNames"));
+  kind->categories = strings_of(json::list(spec, "names", "categories"));
+  kind->namespaced = json::str(spec, "scope") == "Namespaced";
+  kind->status = json::has(version, "subresources", "status");
+  kind->scale = json::str(version, "subresources", "scale", "specReplicasPath") == ".spec.replicas";
+  kind->verbs = {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"};
+  kind->storage_prefix = "/registry/" + kind->group + "/" + kind->plural + "/";
+  kind->generation = true;
+  kind->object_schema = json::at(version, "schema", "openAPIV3Schema");
+  add_columns(*kind, version);
+  return kind;
+}
+
+bool preserves(const json::Value& schema) {
+  return schema.is_null() || json::flag(schema, "x-kubernetes-preserve-unknown-fields") ||
+         json::flag(schema, "x-kubernetes-embedded-resource");
+}
+
+bool is_root_field(std::string_view path, std::string_view key) {
+  return path.empty() && (key == "apiVersion" || key == "kind" || key == "metadata");
+}
+
+void prune_at(const json::Value& schema, json::Value& value, const std::string& path,
+              std::vector<std::string>& unknown) {
+  if (auto* list = value.if_array()) {
+    for (std::size_t i = 0; i < list->size(); ++i)
+      prune_at(json::at(schema, "items"), (*list)[i], path + "[" + std::to_string(i) + "]", unknown);
+    return;
+  }
+  auto* object = value.if_object();
+  if (!object || schema.is_null()) return;
+  const auto& properties = json::map(schema, "properties");
+  const auto& additional = json::at(schema, "additionalProperties");
+  std::vector<std::string> gone;
+  for (auto& [key, field] : *object) {
+    if (is_root_field(path, key)) continue;
+    auto below = path.empty() ? std::string(key) : path + "." + std::string(key);
+    if (const auto* known = properties.if_contains(key)) {
+      prune_at(*known, field, below, unknown);
+    } else if (additional.is_object()) {
+      prune_at(additional, field, below, unknown);
+    } else if (!json::as_bool(additional) && !preserves(schema)) {
+      gone.emplace_back(key);
+      unknown.push_back("unknown field \"" + below + "\"");
+    }
+  }
+  for (const auto& key : gone) object->erase(key);
+}
+
+void check_at(const json::Value& schema, const json::Value& value, const std::string& path,
+              std::vector<api::Finding>& out) {
+  if (schema.is_null() || (value.is_null() && json::flag(schema, "nullable"))) return;
+  auto type = json::str(schema, "type");
+  auto name = path.empty() ? std::string("<nil>") : path;
+  bool fits = type.empty() || json::flag(schema, "x-kubernetes-int-or-string") ||
+              (type == "object" && value.is_object()) || (type == "array" && value.is_array()) ||
+              (type == "string" && value.is_string()) || (type == "boolean" && value.is_bool()) ||
+              (type == "integer" && (value.is_int64() || value.is_uint64())) || (type == "number" && value.is_number());
+  if (!fits) {
+    out.push_back(
+        {name, "FieldValueTypeInvalid",
+         "Invalid value: " + json::dump(value) + ": " + name + " in body must be of type " + std::string(type)});
+    return;
+  }
+  const auto& allowed = json::list(schema, "enum");
+  if (!allowed.empty() && std::ranges::find(allowed, value) == allowed.end()) {
+    std::string names;
+    for (const auto& a : allowed) names += (names.empty() ? "" : ", ") + json::dump(a);
+    out.push_back(
+        {name, "FieldValueNotSupported", "Unsupported value: " + json::dump(value) + ": supported values: " + names});
+  }
+  if (value.is_number()) {
+    auto number = value.is_double() ? value.get_double() : static_cast<double>(json::as_int(value));
+    auto bound = [&](std::string_view key) { return json::at(schema, key).to_number<double>(); };
+    if (json::has(schema, "minimum") && number < bound("minimum"))
+      out.push_back({name, "FieldValueInvalid",
+                     "Invalid value: " + json::dump(value) + ": " + name +
+                         " in body should be greater than or equal to " + json::dump(json::at(schema, "minimum"))});
+    if (json::has(schema, "maximum") && number > bound("maximum"))
+      out.push_back({name, "FieldValueInvalid",
+                     "Invalid value: " + json::dump(value) + ": " + name + " in body should be less than or equal to " +
+                         json::dump(json::at(schema, "maximum"))});
+  }
+  if (const auto* list = value.if_array())
+    for (std::size_t i = 0; i < list->size(); ++i)
+      check_at(json::at(schema, "items"), (*list)[i], path + "[" + std::to_string(i) + "]", out);
+  const auto* object = value.if_object();
+  if (!object) return;
+  for (const auto& required : json::list(schema, "required"))
+    if (!object->contains(json::as_str(required)))
+      out.push_back({(path.empty() ? "" : path + ".") + std::string(json::as_str(required)), "FieldValueRequired",
+                     "Required value"});
+  const auto& properties = json::map(schema, "properties");
+  const auto& additional = json::at(schema, "additionalProperties");
+  for (const auto& [key, field] : *object) {
+    if (is_root_field(path, key)) continue;
+    auto below = path.empty() ? std::string(key) : path + "." + std::string(key);
+    if (const auto* known = properties.if_contains(key)) {
+      check_at(*known, field, below, out);
+    } else if (additional.is_object()) {
+      check_at(additional, field, below, out);
+    }
+  }
+}
+
+// ".spec.a", ".status.conditions[?(@.type==\"Ready\")].status", ".items[0]": what printer columns use of JSON path.
+const json::Value& by_path(const json::Value& object, std::string_view path) {
+  const json::Value* at = &object;
+  while (!path.empty()) {
+    if (path.front() == '.') path.remove_prefix(1);
+    if (path.starts_with("[")) {
+      auto end = path.find(']');
+      auto inside = path.substr(1, end - 1);
+      path = end == std::string_view::npos ? std::string_view{} : path.substr(end + 1);
+      const auto& list = json::as_array(*at);
+      at = &json::null_value();
+      if (inside.starts_with("?(@.")) {
+        auto equals = inside.find("==");
+        if (equals == std::string_view::npos) return json::null_value();
+        auto key = inside.substr(4, equals - 4);
+        auto wanted = inside.substr(equals + 2);
+        if (wanted.ends_with(')')) wanted.remove_suffix(1);
+        while (!wanted.empty() && (wanted.front() == '"' || wanted.front() == '\'')) wanted.remove_prefix(1);
+        while (!wanted.empty() && (wanted.back() == '"' || wanted.back() == '\'')) wanted.remove_suffix(1);
+        for (const auto& item : list)
+          if (json::str(item, key) == wanted) at = &item;
+      } else {
+        std::size_t index = 0;
+        for (char c : inside)
+          index = c >= '0' && c <= '9' ? index * 10 + static_cast<std::size_t>(c - '0') : list.size();
+        if (index < list.size()) at = &list[index];
+      }
+      continue;
+    }
+    auto end = path.find_first_of(".[");
+    at = &json::at(*at, path.substr(0, end));
+    path = end == std::string_view::npos ? std::string_view{} : path.substr(end);
+  }
+  return *at;
+}
+
+}  // namespace
+
+std::vector<api::KindPtr> kinds_of_definition(const json::Value& definition) {
+  std::vector<api::KindPtr> out;
+  for (const auto& version : json::list(definition, "spec", "versions")) {
+    if (!json::flag(version, "served")) continue;
+    auto kind = kind_of(definition, version);
+    out.insert(json::flag(version, "storage") ? out.begin() : out.end(), std::move(kind));
+  }
+  return out;
+}
+
+json::Array custom_row(const CustomKind& kind, const json::Value& object) {
+  json::Array cells;
+  cells.emplace_back(json::str(object, "metadata", "name"));
+  auto now = std::chrono::system_clock::now();
+  for (std::size_t i = 0; i < kind.column_paths.size(); ++i) {
+    const auto& value = by_path(object, kind.column_paths[i]);
+    if (kind.columns[i + 1].type == "date") {
+      auto when = api::parse_time(json::as_str(value));
+      cells.emplace_back(when ? api::human_duration(std::chrono::duration_cast<std::chrono::seconds>(now - *when))
+                              : std::string("<unknown>"));
+    } else {
+      cells.push_back(value.is_structured() ? json::Value(json::dump(value)) : value);
+    }
+  }
+  return cells;
+}
+
+void prune_custom(const json::Value& schema, json::Value& object, std::vector<std::string>& unknown) {
+  if (!schema.is_null()) prune_at(schema, object, "", unknown);
+}
+
+void default_custom(const json::Value& schema, json::Value& object) {
+  if (auto* list = object.if_array())
+    for (auto& item : *list) default_custom(json::at(schema, "items"), item);
+  if (!object.is_object()) return;
+  for (const auto& [key, property] : json::map(schema, "properties")) {
+    auto* field = object.get_object().if_contains(key);
+    const auto& value = json::at(property, "default");
+    if (!field && !value.is_null()) field = &object.get_object().insert_or_assign(key, value).first->value();
+    if (field) default_custom(property, *field);
+  }
+  const auto& additional = json::at(schema, "additionalProperties");
+  if (additional.is_object())
+    for (auto& [key, field] : object.get_object()) default_custom(additional, field);
+}
+
+std::vector<api::Finding> validate_custom(const json::Value& schema, const json::Value& object) {
+  std::vector<api::Finding> out;
+  check_at(schema, object, "", out);
+  return out;
+}
+
+}  // namespace lab::apiserver
