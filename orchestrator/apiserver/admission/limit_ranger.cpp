@@ -4,6 +4,7 @@
 
 #include "orchestrator/api/quantity.h"
 #include "orchestrator/apiserver/admission/admission.h"
+#include "orchestrator/apiserver/admission/edit.h"
 
 namespace lab::apiserver::admission {
 namespace {
@@ -93,15 +94,19 @@ Amounts pod_amounts(const Value& pod, const char* field) {
   return sum;
 }
 
+json::Array* containers_of(Value& pod, const char* field) {
+  return find_list(pod, "spec", field);
+}
+
 void check_pod(Value& pod, const Value& item, std::vector<std::string>& problems) {
   std::string type(json::str(item, "type"));
   Bounds bounds{item, type, problems};
   if (type == "Pod") return bounds.check(pod_amounts(pod, "requests"), pod_amounts(pod, "limits"));
   if (type != "Container") return;
   for (const char* field : {"containers", "initContainers"}) {
-    auto* list = json::ensure(pod, "spec").get_object().if_contains(field);
-    if (!list || !list->is_array()) continue;
-    for (auto& c : list->get_array())
+    auto* list = containers_of(pod, field);
+    if (!list) continue;
+    for (auto& c : *list)
       bounds.check(amounts(json::at(c, "resources", "requests")), amounts(json::at(c, "resources", "limits")));
   }
 }
@@ -109,9 +114,8 @@ void check_pod(Value& pod, const Value& item, std::vector<std::string>& problems
 void default_pod(Value& pod, const Value& item) {
   if (json::str(item, "type") != "Container") return;
   for (const char* field : {"containers", "initContainers"}) {
-    auto* list = json::ensure(pod, "spec").get_object().if_contains(field);
-    if (list && list->is_array())
-      for (auto& c : list->get_array()) give_defaults(c, item);
+    if (auto* list = containers_of(pod, field))
+      for (auto& c : *list) give_defaults(c, item);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "orchestrator/apiserver/admission/admission.h"
+#include "orchestrator/apiserver/admission/edit.h"
 
 namespace lab::apiserver::admission {
 namespace {
@@ -77,9 +78,7 @@ Result<void> default_toleration_seconds(WriteContext& ctx, const Value*, Value* 
   if (ctx.verb != "create") return {};
   for (const char* key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
     if (tolerates(*object, key)) continue;
-    Value& list = json::ensure(*object, "spec", "tolerations");
-    if (!list.is_array()) list.emplace_array();
-    list.get_array().push_back(toleration(key));
+    make_list(*object, "spec", "tolerations").push_back(toleration(key));
   }
   return {};
 }
@@ -89,9 +88,7 @@ Result<void> taint_nodes_by_condition(WriteContext& ctx, const Value*, Value* ob
   constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
   for (const auto& t : json::list(*object, "spec", "taints"))
     if (json::str(t, "key") == kNotReady && json::str(t, "effect") == "NoSchedule") return {};
-  Value& taints = json::ensure(*object, "spec", "taints");
-  if (!taints.is_array()) taints.emplace_array();
-  taints.get_array().push_back(Object{{"effect", "NoSchedule"}, {"key", kNotReady}});
+  make_list(*object, "spec", "taints").push_back(Object{{"effect", "NoSchedule"}, {"key", kNotReady}});
   return {};
 }
 
@@ -116,9 +113,8 @@ Result<void> runtime_class(WriteContext& ctx, const Value*, Value* object) {
     json::set(*object, value, "spec", "nodeSelector", k);
   }
   for (const auto& t : json::list(*found, "scheduling", "tolerations")) {
-    Value& list = json::ensure(*object, "spec", "tolerations");
-    if (!list.is_array()) list.emplace_array();
-    if (std::ranges::find(list.get_array(), t) == list.get_array().end()) list.get_array().push_back(t);
+    auto& list = make_list(*object, "spec", "tolerations");
+    if (std::ranges::find(list, t) == list.end()) list.push_back(t);
   }
   return {};
 }

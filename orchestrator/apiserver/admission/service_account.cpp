@@ -1,6 +1,7 @@
 // ServiceAccount: every Pod runs as one, with a token, the cluster's CA and its namespace mounted where clients look.
 #include "base/crypto/digest.h"
 #include "orchestrator/apiserver/admission/admission.h"
+#include "orchestrator/apiserver/admission/edit.h"
 
 namespace lab::apiserver::admission {
 namespace {
@@ -33,11 +34,6 @@ Value token_volume(std::string_view name) {
   return Object{{"name", name}, {"projected", Object{{"defaultMode", 420}, {"sources", std::move(sources)}}}};
 }
 
-Array& list_in(Value& spec, std::string_view field) {
-  Value& v = json::ensure(spec, field);
-  return v.is_array() ? v.get_array() : v.emplace_array();
-}
-
 bool mounts_token(const Value& container) {
   for (const auto& m : json::list(container, "volumeMounts"))
     if (json::str(m, "mountPath") == kMountPath) return true;
@@ -52,15 +48,15 @@ void mount_token(Value& spec) {
   if (fresh) volume = std::string(kVolumePrefix) + crypto::random_text(5, "bcdfghjklmnpqrstvwxz2456789");
   bool used = false;
   for (const char* field : {"initContainers", "containers"}) {
-    auto* containers = spec.get_object().if_contains(field);
-    if (!containers || !containers->is_array()) continue;
-    for (auto& c : containers->get_array()) {
+    auto* containers = find_list(spec, field);
+    if (!containers) continue;
+    for (auto& c : *containers) {
       if (mounts_token(c)) continue;
-      list_in(c, "volumeMounts").push_back(Object{{"name", volume}, {"readOnly", true}, {"mountPath", kMountPath}});
+      make_list(c, "volumeMounts").push_back(Object{{"name", volume}, {"readOnly", true}, {"mountPath", kMountPath}});
       used = true;
     }
   }
-  if (used && fresh) list_in(spec, "volumes").push_back(token_volume(volume));
+  if (used && fresh) make_list(spec, "volumes").push_back(token_volume(volume));
 }
 
 bool wants_token(const Value& pod, const Value& account) {

@@ -3,6 +3,7 @@
 
 #include "orchestrator/api/time.h"
 #include "orchestrator/apiserver/admission/admission.h"
+#include "orchestrator/apiserver/admission/edit.h"
 
 namespace lab::apiserver::admission {
 namespace {
@@ -54,10 +55,8 @@ Result<void> storage_object_in_use(WriteContext& ctx, const Value*, Value* objec
                                : is(ctx, "", "persistentvolumes")    ? "kubernetes.io/pv-protection"
                                                                      : std::string_view();
   if (finalizer.empty()) return {};
-  Value& list = json::ensure(*object, "metadata", "finalizers");
-  if (!list.is_array()) list.emplace_array();
-  if (std::ranges::find(list.get_array(), Value(finalizer)) == list.get_array().end())
-    list.get_array().emplace_back(finalizer);
+  auto& list = make_list(*object, "metadata", "finalizers");
+  if (std::ranges::find(list, Value(finalizer)) == list.end()) list.emplace_back(finalizer);
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/crypto/encoding.h"
 #include "orchestrator/api/time.h"
+#include "orchestrator/apiserver/admission/edit.h"
 #include "pki/csr.h"
 
 namespace lab::apiserver::hooks {
@@ -26,10 +27,8 @@ api::Finding invalid_field(std::string field, const Value& value, const std::str
 Hooks namespace_hooks() {
   Hooks h;
   h.prepare_create = [](WriteContext&, Value& ns) -> Result<void> {
-    Value& finalizers = json::ensure(ns, "spec", "finalizers");
-    if (!finalizers.is_array()) finalizers.emplace_array();
-    if (std::ranges::find(finalizers.get_array(), Value("kubernetes")) == finalizers.get_array().end())
-      finalizers.get_array().emplace_back("kubernetes");
+    Array& finalizers = make_list(ns, "spec", "finalizers");
+    if (std::ranges::find(finalizers, Value("kubernetes")) == finalizers.end()) finalizers.emplace_back("kubernetes");
     json::set(ns, Object{{"phase", "Active"}}, "status");
     return {};
   };
@@ -88,8 +87,8 @@ namespace {
 
 // Times that an approver or signer left out.
 void stamp_conditions(const WriteContext& ctx, const Value& old, Value& csr) {
-  auto* conditions = json::ensure(csr, "status", "conditions").if_array();
-  if (!conditions) return json::erase(csr, "status", "conditions");
+  auto* conditions = find_list(csr, "status", "conditions");
+  if (!conditions) return;
   std::string now = api::format_time(ctx.now);
   for (auto& c : *conditions) {
     if (!json::has(c, "lastUpdateTime")) json::set(c, now, "lastUpdateTime");

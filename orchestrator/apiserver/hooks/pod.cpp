@@ -2,6 +2,7 @@
 
 #include "orchestrator/api/quantity.h"
 #include "orchestrator/api/time.h"
+#include "orchestrator/apiserver/admission/edit.h"
 #include "orchestrator/apiserver/hooks/qos.h"
 
 namespace lab::apiserver::hooks {
@@ -37,7 +38,7 @@ Result<void> prepare_update(WriteContext& ctx, const Value& old, Value& pod) {
   if (ctx.subresource.empty() && !json::list(old, "spec", "schedulingGates").empty() &&
       json::list(pod, "spec", "schedulingGates").empty()) {
     // Free to be scheduled: the condition that said otherwise goes.
-    if (auto* conditions = json::ensure(pod, "status", "conditions").if_array())
+    if (auto* conditions = find_list(pod, "status", "conditions"))
       for (std::size_t i = conditions->size(); i-- > 0;)
         if (json::str((*conditions)[i], "type") == "PodScheduled" &&
             json::str((*conditions)[i], "reason") == "SchedulingGated")

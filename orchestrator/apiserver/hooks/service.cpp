@@ -1,4 +1,5 @@
 #include "orchestrator/apiserver/hooks/service.h"
+#include "orchestrator/apiserver/admission/edit.h"
 
 #include <algorithm>
 #include <optional>
@@ -54,13 +55,12 @@ Result<void> set_families(const WriteContext& ctx, Value& s) {
   bool free_choice = is_headless(s) && json::map(s, "spec", "selector").empty();
   if (free_choice) {
     // Whoever writes the endpoints of such a Service decides their families.
-    if (policy.empty())
-      json::set(s, families.size() == 1 ? "SingleStack" : "RequireDualStack", "spec", "ipFamilyPolicy");
-    if (families.empty()) {
-      Array both = list_of("IPv4");
-      if (json::str(s, "spec", "ipFamilyPolicy") != "SingleStack") both.emplace_back("IPv6");
-      json::set(s, std::move(both), "spec", "ipFamilies");
-    }
+    bool one = policy.empty() ? families.size() == 1 : policy == "SingleStack";
+    Array both = families;
+    if (both.empty()) both.emplace_back("IPv4");
+    if (!one && both.size() < 2) both.emplace_back(both[0] == Value("IPv4") ? "IPv6" : "IPv4");
+    if (policy.empty()) json::set(s, one ? "SingleStack" : "RequireDualStack", "spec", "ipFamilyPolicy");
+    json::set(s, std::move(both), "spec", "ipFamilies");
     return {};
   }
   if (policy == "RequireDualStack")
@@ -115,9 +115,9 @@ int shared_port(const Array& ports, std::size_t before, const Value& port) {
 }
 
 Result<void> give_node_ports(WriteContext& ctx, ServiceRanges& ranges, Value& s) {
-  auto* field = json::ensure(s, "spec").get_object().if_contains("ports");
-  if (!field || !field->is_array()) return {};
-  auto& ports = field->get_array();
+  auto* found = find_list(s, "spec", "ports");
+  if (!found) return {};
+  auto& ports = *found;
   // Those that ask for a certain port come first, so that no free choice takes it.
   for (bool chosen : {true, false})
     for (std::size_t i = 0; i < ports.size(); ++i) {
@@ -171,7 +171,7 @@ void keep_allocated(const Value& old, Value& s) {
         json::set(s, json::at(old, "spec", field), "spec", field);
   }
   if (has_node_ports(old) && has_node_ports(s))
-    if (auto* ports = json::ensure(s, "spec", "ports").if_array())
+    if (auto* ports = find_list(s, "spec", "ports"))
       for (auto& p : *ports) {
         if (json::num(p, "nodePort") != 0) continue;
         for (const auto& o : json::list(old, "spec", "ports"))
@@ -200,7 +200,7 @@ bool same_node_ports(const Value& a, const Value& b) {
 void drop_outgrown(const Value& old, Value& s) {
   if (has_cluster_ip(old) && !has_cluster_ip(s) && same(old, s, "clusterIP")) drop_addresses(s);
   if (has_node_ports(old) && !has_node_ports(s) && same_node_ports(old, s))
-    if (auto* ports = json::ensure(s, "spec", "ports").if_array())
+    if (auto* ports = find_list(s, "spec", "ports"))
       for (auto& p : *ports) json::erase(p, "nodePort");
   if (has_health_port(old) && !has_health_port(s) && same(old, s, "healthCheckNodePort"))
     json::erase(s, "spec", "healthCheckNodePort");

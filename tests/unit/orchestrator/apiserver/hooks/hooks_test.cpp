@@ -120,6 +120,50 @@ TEST(PriorityClass, OneDefaultOnly) {
   EXPECT_NE(findings[0].message.find("PriorityClass a is already marked as default"), std::string::npos);
 }
 
+// Hooks and plugins run before validation: they see whatever a client sends, and must not fall over it.
+TEST(Policy, OddObjectsOfEveryKind) {
+  World w;
+  w.objects.put(R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"dev"}})");
+  w.objects.put(R"({"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default","namespace":"dev"}})");
+  w.objects.put(R"({"apiVersion":"v1","kind":"LimitRange","metadata":{"name":"l","namespace":"dev"},"spec":{"limits":[
+      {"type":"Container","default":{"cpu":"1"},"max":{"cpu":"x"}},{"type":"Pod","max":{"cpu":"1"}},{"type":"PersistentVolumeClaim","min":{"storage":"1"}}]}})");
+  w.objects.put(
+      R"({"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"q","namespace":"dev"},"spec":{"hard":{"pods":"9","services":"9","limits.cpu":"9"}}})");
+  const char* odd[] = {
+      "{}", R"({"spec":null,"status":3,"metadata":null})", R"({"spec":[],"metadata":[]})",
+      R"({"spec":{"containers":{},"initContainers":"x","volumes":7,"tolerations":{},"ports":{},"clusterIPs":"x","taints":1,
+                          "template":[],"type":7,"priority":"x","finalizers":{}},"status":{"conditions":{}},"rules":{},"subjects":7,"roleRef":[]})",
+      R"({"spec":{"containers":[1,null,"x",{},{"resources":[]},{"volumeMounts":{}}],"volumes":[null,{"projected":{"sources":[1]}}],
+                          "tolerations":[1],"ports":[null,7,{"nodePort":"x"}],"clusterIPs":[7],"type":"NodePort","ipFamilies":[{}],
+                          "clusterIP":"None"},"status":{"conditions":[1]},"rules":[1,{"verbs":{}}],"subjects":[1],"metadata":{"finalizers":{},"labels":[]}})"};
+  for (const auto& kind : api::builtin_kinds()) {
+    if (kind->virtual_kind) continue;
+    const auto& hooks = w.policy->hooks_of(*kind);
+    for (const char* text : odd)
+      for (const Identity& by : {admin(), node("n1"), user("joe")}) {
+        std::string ns = kind->namespaced ? "dev" : "";
+        Write create(w.objects, kind->api_version(), kind->kind, ns, "x", "create", "", by);
+        json::Value object = js(text);
+        if (!hooks.prepare_create || hooks.prepare_create(create.ctx, object))
+          (void)w.policy->admit(create.ctx, nullptr, &object);
+        if (hooks.validate) hooks.validate(create.ctx, nullptr, object);
+        create.abort();
+        for (const char* sub : {"", "status", "approval"}) {
+          Write update(w.objects, kind->api_version(), kind->kind, ns, "x", "update", sub, by);
+          json::Value old = js(text), now = js(odd[4]);
+          if (!hooks.prepare_update || hooks.prepare_update(update.ctx, old, now))
+            (void)w.policy->admit(update.ctx, &old, &now);
+          if (hooks.validate) hooks.validate(update.ctx, &old, now);
+          update.abort();
+        }
+        Write gone(w.objects, kind->api_version(), kind->kind, ns, "x", "delete", "", by);
+        json::Value last = js(text);
+        (void)w.policy->admit(gone.ctx, &last, nullptr);
+        if (hooks.after_delete) hooks.after_delete(gone.ctx, last);
+      }
+  }
+}
+
 struct NoWriter final : ObjectWriter {
   Task<Result<json::Value>> create(api::KindPtr, json::Value) override {
     co_return fail(Code::kInternal, "no writes here");
