@@ -2,6 +2,11 @@
 
 namespace lab::cli {
 
-Commands daemon_commands() { return {}; }
+Commands daemon_commands() {
+  Commands out;
+  for (auto group : {server_commands, agent_commands, overlay_commands})
+    for (auto& command : group()) out.push_back(std::move(command));
+  return out;
+}
 
 }  // namespace lab::cli

@@ -16,7 +16,10 @@ Commands node_commands();        // node ..., shell, ssh
 Commands image_commands();       // image ...
 Commands kubectl_commands();     // kubectl, kubeconfig
 Commands app_commands();         // deploy
-Commands daemon_commands();      // server, agent, overlay
+Commands daemon_commands();      // all of the following
+Commands server_commands();
+Commands overlay_commands();
+Commands agent_commands();
 Commands internal_commands();    // supervise, services, node-run, node-exec
 Commands version_commands();
 

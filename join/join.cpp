@@ -114,6 +114,7 @@ Result<void> kubelet_start(JoinContext& c) {
       .dns_domain = std::string(json::str(kubelet, "clusterDomain")),
       .service_cidr = std::string(json::str(cluster_config, "networking", "serviceSubnet")),
       .pod_cidr = std::string(json::str(cluster_config, "networking", "podSubnet"))};
+  if (auto seconds = json::num(kubelet, "nodeLeaseDurationSeconds")) node.lease_seconds = static_cast<int>(seconds);
   return bootstrap::start_node_services(*c.services, node);
 }
 

@@ -1,5 +1,7 @@
 #include "bootstrap/common/node_services.h"
 
+#include <algorithm>
+
 #include "base/fs.h"
 #include "bootstrap/common/cluster.h"
 #include "bootstrap/common/runtime.h"
@@ -32,14 +34,18 @@ Result<void> ensure_runtime(ServiceManager& services, const std::string& socket)
 Result<void> start_node_services(ServiceManager& services, const NodeServices& node) {
   const std::string self = fs::self_exe();
   LAB_CHECK(fs::make_dirs(kCniDirectory));
-  LAB_CHECK(fs::symlink(self, fs::join(kCniDirectory, "lab-cni")));
+  // Runtimes call `loopback` for every sandbox; where the usual plugins are not installed, ours does it.
+  for (const char* plugin : {"lab-cni", "loopback"})
+    if (const std::string path = fs::join(kCniDirectory, plugin); std::string(plugin) == "lab-cni" || !fs::exists(path))
+      LAB_CHECK(fs::symlink(self, path));
   LAB_CHECK(ensure_runtime(services, node.cri_socket));
 
   Unit agent{.name = "lab-agent", .description = "Kubernetes node agent of lab"};
   agent.argv = {self, "agent", "--kubeconfig", kKubeletConfig, "--bootstrap-kubeconfig", kBootstrapConfig,
                 "--hostname-override", node.node_name, "--node-ip", node.node_ip, "--container-runtime-endpoint",
                 node.cri_socket, "--cluster-dns", node.dns_address, "--cluster-domain", node.dns_domain,
-                "--service-cluster-ip-range", node.service_cidr, "--cluster-cidr", node.pod_cidr};
+                "--service-cluster-ip-range", node.service_cidr, "--cluster-cidr", node.pod_cidr, "--node-lease-seconds",
+                std::to_string(std::max(1, node.lease_seconds / 4))};
   for (const auto& t : node.taints) {
     agent.argv.push_back("--register-with-taints");
     agent.argv.push_back(t);

@@ -12,6 +12,7 @@ struct NodeServices {
   std::string node_name, node_ip, cri_socket;
   std::string dns_address, dns_domain;
   std::string service_cidr, pod_cidr;
+  int lease_seconds = 40;                    // the node renews its Lease four times in this time
   std::vector<std::string> taints;           // registered with the node: "key=value:Effect"
   bool overlay = true;
 };

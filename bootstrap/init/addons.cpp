@@ -41,6 +41,11 @@ Result<void> addon_overlay_phase(InitContext& c) {
   LAB_CHECK(fs::make_dirs(kAddonDirectory));
   auto manifest = fs::read_file(fs::join(bundle_directory(), "addons/overlay-net.yaml"));
   if (!manifest) return std::unexpected(std::move(manifest).error().with_context("the bundled manifest of the pod network"));
+  const std::string self = fs::self_exe();
+  for (const auto& [name, value] : {std::pair<std::string, std::string>{"@LAB_BINARY@", self},
+                                    {"@LAB_DIRECTORY@", self.substr(0, self.rfind('/'))},
+                                    {"@POD_CIDR@", c.options.pod_network_cidr}})
+    for (auto at = manifest->find(name); at != std::string::npos; at = manifest->find(name)) manifest->replace(at, name.size(), value);
   return fs::write_file(fs::join(kAddonDirectory, "overlay-net.yaml"), *manifest);
 }
 

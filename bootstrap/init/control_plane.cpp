@@ -57,7 +57,8 @@ Result<void> kubelet_start_phase(InitContext& c) {
                     .dns_address = c.dns_address,
                     .dns_domain = c.options.service_dns_domain,
                     .service_cidr = c.options.service_cidr,
-                    .pod_cidr = c.options.pod_network_cidr};
+                    .pod_cidr = c.options.pod_network_cidr,
+                    .lease_seconds = static_cast<int>(c.options.node_grace.count())};
   if (c.options.taint_master) node.taints.push_back(std::string(kControlPlaneTaint) + ":NoSchedule");
   return start_node_services(*c.services, node);
 }

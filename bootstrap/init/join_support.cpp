@@ -65,6 +65,7 @@ Result<void> upload_config_phase(InitContext& c) {
                                      {"kind", "KubeletConfiguration"},
                                      {"clusterDNS", json::Array{c.dns_address}},
                                      {"clusterDomain", o.service_dns_domain},
+                                     {"nodeLeaseDurationSeconds", o.node_grace.count()},
                                      {"staticPodPath", "/etc/kubernetes/manifests"}};
   LAB_CHECK(cluster->apply(res::configmaps,
                            config_map("kube-system", "kubelet-config", {{"kubelet", yaml::dump(kubelet)}})));

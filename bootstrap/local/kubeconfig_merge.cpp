@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstdlib>
 
 #include "base/fs.h"
@@ -51,9 +52,30 @@ Result<json::Value> read_config(const std::string& path) {
   return config;
 }
 
-Result<void> write_as(const std::string& path, const json::Value& config, unsigned uid, unsigned gid) {
+Result<void> write_as(const std::string& given, const json::Value& config, unsigned uid, unsigned gid) {
+  // A link, as those who keep their files elsewhere have it, stays one.
+  char real[PATH_MAX];
+  const std::string path = ::realpath(given.c_str(), real) ? real : given;
   LAB_CHECK(fs::write_file(path, yaml::dump(config), 0600));
-  if (::chown(path.c_str(), uid, gid) != 0) return fail_errno("give " + path + " to its owner");
+  if (::lchown(path.c_str(), uid, gid) != 0) return fail_errno("give " + path + " to its owner");
+  return {};
+}
+
+// What was the current context before ours is kept with ours, as an extension (clientcmd/v1 NamedExtension), so that
+// taking ours out puts it back.
+constexpr const char* kExtension = "lab";
+
+const json::Value& context_of(const json::Value& config, const std::string& name) {
+  for (const auto& entry : json::list(config, "contexts"))
+    if (json::str(entry, "name") == name) return json::at(entry, "context");
+  return json::null_value();
+}
+
+std::string previous_context(const json::Value& config, const std::string& name) {
+  const std::string current(json::str(config, "current-context"));
+  if (current != name) return current;
+  for (const auto& e : json::list(context_of(config, name), "extensions"))
+    if (json::str(e, "name") == kExtension) return std::string(json::str(e, "extension", "previousContext"));
   return {};
 }
 
@@ -83,7 +105,11 @@ Result<bool> merge_context(const UserFile& file, const std::string& name, const 
   if (clusters.empty() || users.empty()) return fail(Code::kInvalid, "the lab's admin.conf names no cluster or user");
   add(config, "clusters", name, "cluster", json::at(clusters[0], "cluster"));
   add(config, "users", name, "user", json::at(users[0], "user"));
-  add(config, "contexts", name, "context", json::Object{{"cluster", name}, {"user", name}});
+  json::Object context{{"cluster", name}, {"user", name}};
+  if (const std::string previous = previous_context(config, name); !previous.empty())
+    context["extensions"] = json::Array{
+        json::Object{{"extension", json::Object{{"previousContext", previous}}}, {"name", kExtension}}};
+  add(config, "contexts", name, "context", std::move(context));
   json::set(config, name, "current-context");
   const std::string dir = file.path.substr(0, file.path.rfind('/'));
   if (!fs::exists(dir)) {
@@ -99,12 +125,14 @@ Result<void> remove_context(const std::string& path, const std::string& name, bo
   struct stat st;
   if (::stat(path.c_str(), &st) != 0) return fail_errno("stat " + path);
   LAB_TRY(auto config, read_config(path));
+  const std::string previous = previous_context(config, name);
   bool empty = true;
   for (const char* list : kLists) {
     drop(config, list, name);
     empty = empty && json::list(config, list).empty();
   }
-  if (json::str(config, "current-context") == name) json::set(config, "", "current-context");
+  if (json::str(config, "current-context") == name)
+    json::set(config, context_of(config, previous).is_null() ? std::string() : previous, "current-context");
   if (empty && remove_if_empty) {
     LAB_CHECK(fs::remove_file(path));
     ::rmdir(path.substr(0, path.rfind('/')).c_str());   // kubectl's cache, if any, keeps it

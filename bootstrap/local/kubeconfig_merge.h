@@ -16,7 +16,8 @@ UserFile user_kubeconfig();
 // Adds or replaces the cluster, user and context called `name`, and makes it the current one. Everything else in the
 // file stays. A file that cannot be parsed is left alone: Invalid. Says whether the file was made.
 Result<bool> merge_context(const UserFile& file, const std::string& name, const std::string& admin_kubeconfig);
-// Takes them out; with `remove_if_empty` a file that then holds nothing is removed.
+// Takes them out, and makes the context current again that was so before; with `remove_if_empty` a file that then holds
+// nothing is removed.
 Result<void> remove_context(const std::string& path, const std::string& name, bool remove_if_empty);
 
 }  // namespace lab::bootstrap

@@ -19,6 +19,7 @@ namespace {
 constexpr auto kReadyLimit = std::chrono::seconds(120);
 constexpr const char* kForwarding = "net/ipv4/ip_forward";
 constexpr const char* kMarkDirectory = "/var/lib/lab/local";       // inside a node
+constexpr const char* kMemberMark = "/var/lib/lab/local/member";     // its init or join has been completed
 constexpr const char* kImagesMark = "/var/lib/lab/local/images";   // its bundled images are imported
 constexpr std::uint32_t kFirstNode = 2;                            // .1 is the bridge
 constexpr std::uint32_t kLastNode = 250;
@@ -54,14 +55,21 @@ bool marked(NodeDriver& driver, const std::string& node, const std::string& path
   return inside && fs::exists(*inside);
 }
 
+Result<void> mark(NodeDriver& driver, const std::string& node, const std::string& path) {
+  LAB_TRY(auto dir, driver.path_in(node, kMarkDirectory));
+  LAB_CHECK(fs::make_dirs(dir));
+  LAB_TRY(auto file, driver.path_in(node, path));
+  return fs::write_file(file, "");
+}
+
+// A node whose init or join went through needs none at the next start; one that was cut off goes through it again.
+bool is_member(NodeDriver& driver, const std::string& node) { return marked(driver, node, kMemberMark); }
+
 Result<void> import_bundle(const Profile& p, NodeDriver& driver, const std::string& node) {
   if (marked(driver, node, kImagesMark)) return {};
   LAB_TRY(auto archives, bundled_images());
   LAB_CHECK(load_images(p, driver, {node}, archives));
-  LAB_TRY(auto dir, driver.path_in(node, kMarkDirectory));
-  LAB_CHECK(fs::make_dirs(dir));
-  LAB_TRY(auto mark, driver.path_in(node, kImagesMark));
-  return fs::write_file(mark, "");
+  return mark(driver, node, kImagesMark);
 }
 
 std::vector<std::string> init_command(const Profile& p) {
@@ -79,13 +87,10 @@ Result<void> join_node(const Profile& p, NodeDriver& driver, const NodeSpec& nod
   auto joined = exec_checked(driver, node.name,
                              {"lab", "join", "--discovery-file", "/etc/kubernetes/discovery.conf", "--token", p.token, "--node-name", node.name});
   LAB_CHECK(fs::remove_file(discovery));
-  return joined;
+  LAB_CHECK(joined);
+  return mark(driver, node.name, kMemberMark);
 }
 
-// A node that runs its services since an earlier start needs no init and no join.
-bool initialised(NodeDriver& driver, const std::string& node) {
-  return marked(driver, node, "/etc/kubernetes/kubelet.conf") && marked(driver, node, "/etc/lab/units/lab-overlay.json");
-}
 
 Result<void> wait_nodes_ready(Cluster& cluster, const Profile& p, Progress& progress) {
   auto probe = [&]() -> Result<void> {
@@ -199,13 +204,14 @@ Result<void> start_lab(const StartOptions& o) {
   if (o.initialise) {
     cluster_up = [&]() -> Result<void> {
       const auto& master = p.nodes[0];
-      if (!initialised(*driver, master.name)) {
+      if (!is_member(*driver, master.name)) {
         progress.step("init", "Initialising the control plane on " + master.name);
         LAB_CHECK(exec_checked(*driver, master.name, init_command(p)));
+        LAB_CHECK(mark(*driver, master.name, kMemberMark));
       }
       std::vector<NodeSpec> joining;
       for (std::size_t i = 1; i < p.nodes.size(); ++i)
-        if (!initialised(*driver, p.nodes[i].name)) joining.push_back(p.nodes[i]);
+        if (!is_member(*driver, p.nodes[i].name)) joining.push_back(p.nodes[i]);
       if (!joining.empty()) {
         progress.step("join", "Joining " + std::to_string(joining.size()) + " workers");
         LAB_CHECK(for_each_parallel(joining, [&](const NodeSpec& n) { return join_node(p, *driver, n); }));
@@ -292,7 +298,7 @@ Result<std::string> add_node(const std::string& profile, const std::string& name
   LAB_TRY(auto driver, make_driver(p));
   const auto& node = p.nodes.back();
   LAB_CHECK(bring_up_node(p, *driver, node));
-  if (initialised(*driver, p.nodes[0].name) && !initialised(*driver, node.name)) LAB_CHECK(join_node(p, *driver, node));
+  if (is_member(*driver, p.nodes[0].name) && !is_member(*driver, node.name)) LAB_CHECK(join_node(p, *driver, node));
   return node.name;
 }
 

@@ -1,0 +1,136 @@
+// lab agent: the kubelet's role, the service proxy and the cluster's name server on one node, in one process. Each is a
+// client of the API and knows nothing of the others.
+#include "orchestrator/agent/agent.h"
+
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "base/fs.h"
+#include "base/io/scope.h"
+#include "base/log.h"
+#include "base/netlink/address.h"
+#include "cli/daemon.h"
+#include "cli/groups.h"
+#include "cli/report.h"
+#include "join/tls_bootstrap.h"
+#include "orchestrator/client/client.h"
+#include "orchestrator/dns/server.h"
+#include "orchestrator/proxy/proxy.h"
+
+namespace lab::cli {
+
+namespace {
+
+constexpr const char* kPkiDirectory = "/var/lib/kubelet/pki";
+constexpr const char* kClientCa = "/etc/kubernetes/pki/ca.crt";
+
+// "key=value:Effect" or "key:Effect"
+Result<agent::Taint> parse_taint(const std::string& text) {
+  auto colon = text.rfind(':');
+  if (colon == std::string::npos)
+    return fail(Code::kInvalid, "--register-with-taints: \"" + text + "\" is no taint", "write it as key=value:NoSchedule");
+  auto equals = text.substr(0, colon).find('=');
+  return agent::Taint{text.substr(0, std::min(equals, colon)),
+                      equals == std::string::npos ? "" : text.substr(equals + 1, colon - equals - 1), text.substr(colon + 1)};
+}
+
+Result<agent::AgentOptions> agent_options(const Invocation& in) {
+  agent::AgentOptions o;
+  o.node_name = in.get("hostname-override");
+  o.node_ip = in.get("node-ip");
+  o.cri_socket = in.get("container-runtime-endpoint");
+  if (o.cri_socket.starts_with("unix://")) o.cri_socket.erase(0, 7);
+  o.cluster_dns = in.all("cluster-dns");
+  o.cluster_domain = in.get("cluster-domain");
+  for (const auto& text : in.all("register-with-taints")) {
+    LAB_TRY(auto taint, parse_taint(text));
+    o.register_taints.push_back(std::move(taint));
+  }
+  o.node_lease_interval = std::chrono::seconds(in.number("node-lease-seconds"));
+  o.static_pod_path = in.get("pod-manifest-path");
+  LAB_TRY(auto serving, join::ensure_serving_certificate(kPkiDirectory, o.node_name, o.node_ip));
+  o.serving_certificate_pem = serving.certificate_pem;
+  o.serving_key_pem = serving.key_pem;
+  LAB_TRY(o.client_ca_pem, fs::read_file(kClientCa));
+  return o;
+}
+
+struct Parts {
+  std::unique_ptr<client::Client> api;
+  std::unique_ptr<agent::Agent> kubelet;
+  std::unique_ptr<proxy::ServiceProxy> proxy;
+  std::unique_ptr<dns::DnsServer> dns;
+};
+
+proxy::ProxyOptions proxy_options(const Invocation& in, client::Client* api) {
+  proxy::ProxyOptions o{.client = api, .node_name = in.get("hostname-override")};
+  o.service_cidr = Cidr::parse(in.get("service-cluster-ip-range")).value_or(Cidr());
+  if (auto pods = Cidr::parse(in.get("cluster-cidr"))) o.pod_cidrs.push_back(*pods);
+  for (const auto& text : in.all("cluster-dns"))
+    if (auto address = IpAddress::parse(text)) o.served_here.push_back(*address);
+  return o;
+}
+
+Result<void> start_parts(const Invocation& in, const client::RestConfig& config, agent::AgentOptions options, Scope& scope, Parts& parts) {
+  Loop& loop = scope.loop();
+  parts.api = std::make_unique<client::Client>(client::make_https_transport(config));
+  parts.kubelet = std::make_unique<agent::Agent>(std::move(options), parts.api.get(), loop);
+  LAB_CHECK(parts.kubelet->start(scope));
+  parts.proxy = std::make_unique<proxy::ServiceProxy>(proxy_options(in, parts.api.get()));
+  LAB_CHECK(parts.proxy->start(scope));
+  auto address = IpAddress::parse(in.get("cluster-dns"));
+  if (!address) return {};   // no name server of the cluster was asked for
+  dns::DnsOptions names{.client = parts.api.get(), .domain = in.get("cluster-domain"), .address = *address};
+  if (auto text = fs::read_file("/etc/resolv.conf")) names.forward.upstreams = dns::upstreams_of_resolv_conf(*text, *address);
+  parts.dns = std::make_unique<dns::DnsServer>(std::move(names));
+  return parts.dns->start(scope);
+}
+
+Result<void> run_agent(const Invocation& in) {
+  block_stop_signals();
+  LoopThread thread("agent");
+  std::thread([] {   // ends the process at a signal also while credentials are awaited; pods and rules live on by design
+    wait_for_stop();
+    std::_Exit(0);
+  }).detach();
+  LAB_CHECK(join::ensure_client_certificate({.bootstrap_kubeconfig = in.get("bootstrap-kubeconfig"),
+                                             .kubeconfig = in.get("kubeconfig"),
+                                             .pki_directory = kPkiDirectory,
+                                             .node_name = in.get("hostname-override")}));
+  LAB_TRY(auto config, client::load_kubeconfig(in.get("kubeconfig")));
+  config.user_agent = "lab-agent";
+  LAB_TRY(auto options, agent_options(in));
+  Scope scope(thread.loop());
+  Parts parts;
+  Result<void> started;
+  on_loop(thread.loop(), [&] { started = start_parts(in, config, std::move(options), scope, parts); });
+  if (!started) {
+    log::error("the agent could not start", {{"why", started.error().text()}});
+    std::_Exit(1);
+  }
+  while (true) std::this_thread::sleep_for(std::chrono::hours(24));
+}
+
+}  // namespace
+
+Commands agent_commands() {
+  return {{.path = "agent",
+           .summary = "Run the node agent: pods, service proxy, name server",
+           .options = {{.name = "kubeconfig", .value = "FILE", .help = "The node's credentials", .fallback = "/etc/kubernetes/kubelet.conf"},
+                       {.name = "bootstrap-kubeconfig", .value = "FILE", .help = "Credentials for getting them", .fallback = "/etc/kubernetes/bootstrap-kubelet.conf"},
+                       {.name = "hostname-override", .value = "NAME", .help = "Name of the node"},
+                       {.name = "node-ip", .value = "ADDRESS", .help = "Address of the node"},
+                       {.name = "container-runtime-endpoint", .value = "SOCKET", .help = "The container runtime", .fallback = "unix:///run/containerd/containerd.sock"},
+                       {.name = "cluster-dns", .value = "ADDRESS", .help = "The cluster's name server, which answers on every node", .repeated = true},
+                       {.name = "cluster-domain", .value = "DOMAIN", .help = "DNS domain of services", .fallback = "cluster.local"},
+                       {.name = "service-cluster-ip-range", .value = "RANGE", .help = "Addresses of services", .fallback = "10.96.0.0/12"},
+                       {.name = "cluster-cidr", .value = "RANGE", .help = "Addresses of pods", .fallback = "10.244.0.0/16"},
+                       {.name = "pod-manifest-path", .value = "DIR", .help = "Static pods", .fallback = "/etc/kubernetes/manifests"},
+                       {.name = "node-lease-seconds", .value = "N", .help = "How often the node says that it lives", .fallback = "10"},
+                       {.name = "register-with-taints", .value = "TAINT", .help = "Taints of the new node", .repeated = true}},
+           .run = [](const Invocation& in) { return finish(run_agent(in)); },
+           .hidden = true}};
+}
+
+}  // namespace lab::cli
