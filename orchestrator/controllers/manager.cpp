@@ -4,11 +4,15 @@
 
 #include "base/log.h"
 #include "orchestrator/controllers/bootstrap_token.h"
+#include "orchestrator/controllers/clusterrole_aggregation.h"
+#include "orchestrator/controllers/cronjob.h"
 #include "orchestrator/controllers/csr.h"
 #include "orchestrator/controllers/daemonset.h"
 #include "orchestrator/controllers/deployment.h"
+#include "orchestrator/controllers/disruption.h"
 #include "orchestrator/controllers/endpoints.h"
 #include "orchestrator/controllers/endpointslice.h"
+#include "orchestrator/controllers/endpointslice_mirroring.h"
 #include "orchestrator/controllers/garbage_collector.h"
 #include "orchestrator/controllers/job.h"
 #include "orchestrator/controllers/namespace.h"
@@ -17,6 +21,7 @@
 #include "orchestrator/controllers/pod_gc.h"
 #include "orchestrator/controllers/replicaset.h"
 #include "orchestrator/controllers/serviceaccount.h"
+#include "orchestrator/controllers/statefulset.h"
 
 namespace lab::controllers {
 
@@ -79,12 +84,21 @@ constexpr Row kRows[] = {
     {"daemonset", "daemonset-controller",
      [](Context& c, const ManagerOptions&) { return make<DaemonSetController>(c); }},
     {"job", "job-controller", [](Context& c, const ManagerOptions&) { return make<JobController>(c); }},
+    {"cronjob", "cronjob-controller", [](Context& c, const ManagerOptions&) { return make<CronJobController>(c); }},
+    {"statefulset", "statefulset-controller",
+     [](Context& c, const ManagerOptions&) { return make<StatefulSetController>(c); }},
+    {"disruption", "controllermanager",
+     [](Context& c, const ManagerOptions&) { return make<DisruptionController>(c); }},
+    {"clusterrole-aggregation", "clusterrole-aggregation-controller",
+     [](Context& c, const ManagerOptions&) { return make<ClusterRoleAggregationController>(c); }},
     {"ttl-after-finished", "ttl-after-finished-controller",
      [](Context& c, const ManagerOptions&) { return make<TtlAfterFinishedController>(c); }},
     {"endpoints", "endpoint-controller",
      [](Context& c, const ManagerOptions&) { return make<EndpointsController>(c); }},
     {"endpointslice", "endpoint-slice-controller",
      [](Context& c, const ManagerOptions&) { return make<EndpointSliceController>(c); }},
+    {"endpointslice-mirroring", "endpoint-slice-mirroring-controller",
+     [](Context& c, const ManagerOptions&) { return make<EndpointSliceMirroringController>(c); }},
     {"namespace", "namespace-controller",
      [](Context& c, const ManagerOptions&) { return make<NamespaceController>(c); }},
     {"node-lifecycle", "node-controller",

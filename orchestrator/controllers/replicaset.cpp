@@ -177,7 +177,8 @@ Task<Result<void>> ReplicaSetController::update_status(ObjectPtr set, std::vecto
   json::Array conditions = json::list(*set, "status", "conditions");
   if (managed) {
     drop_condition(conditions, "ReplicaFailure");
-  } else {
+  } else if (!condition_in(conditions, "ReplicaFailure")) {
+    // The first failure is kept: each names another pod, and rewriting it would bring the key back at once.
     bool creating = wanted_replicas(*set) > static_cast<std::int64_t>(active.size());
     put_condition(conditions, make_condition("ReplicaFailure", "True", creating ? "FailedCreate" : "FailedDelete",
                                              managed.error().message, now));

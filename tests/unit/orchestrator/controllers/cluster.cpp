@@ -114,6 +114,11 @@ void ControllersTest::run(std::function<Task<void>()> body) {
       Scope scope(loop);
       t.manager_->start(scope);
       t.nodes_->start(scope);
+      // Without its ServiceAccount a namespace takes no pods.
+      auto usable = [&t]() -> Task<bool> {
+        co_return !(co_await t.get(res::serviceaccounts, "default", "default")).is_null();
+      };
+      EXPECT_TRUE(co_await t.until(usable));
       co_await inner();
       co_await scope.close();
     }
@@ -181,16 +186,28 @@ Task<void> ControllersTest::add_node(std::string name, std::string labels) {
   co_await create(
       res::nodes, "",
       parse(R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"(","labels":)" + labels + "}}"));
-  json::Value node = co_await get(res::nodes, "", name);
-  std::string now = api::format_time(Loop::current()->wall());
-  json::set(node,
-            json::Array{json::Object{{"type", "Ready"},
-                                     {"status", "True"},
-                                     {"reason", "KubeletReady"},
-                                     {"lastHeartbeatTime", now},
-                                     {"lastTransitionTime", now}}},
-            "status", "conditions");
-  EXPECT_TRUE(co_await client_->update_status(res::nodes, "", std::move(node)));
+  // The controllers write to it as well: agents try again after a conflict, too.
+  auto report = [this, name]() -> Task<bool> {
+    json::Value node = co_await get(res::nodes, "", name);
+    std::string now = api::format_time(Loop::current()->wall());
+    json::set(node,
+              json::Array{json::Object{{"type", "Ready"},
+                                       {"status", "True"},
+                                       {"reason", "KubeletReady"},
+                                       {"lastHeartbeatTime", now},
+                                       {"lastTransitionTime", now}}},
+              "status", "conditions");
+    co_return (co_await client_->update_status(res::nodes, "", std::move(node))).has_value();
+  };
+  EXPECT_TRUE(co_await until(report));
+}
+
+Task<void> ControllersTest::ensure_namespace(std::string name) {
+  auto there = co_await get(res::namespaces, "", name);
+  if (there.is_null())
+    co_await create(
+        res::namespaces, "",
+        json::Object{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", json::Object{{"name", name}}}});
 }
 
 }  // namespace lab::controllers

@@ -50,6 +50,7 @@ class ControllersTest : public testing::Test {
   Task<json::Value> create(client::Resource r, std::string ns, json::Value object);
   Task<void> patch(client::Resource r, std::string ns, std::string name, std::string merge_patch);
   Task<bool> until_status(client::Resource r, std::string name, std::string field, std::int64_t value);
+  Task<void> ensure_namespace(std::string name);
   Task<void> add_node(std::string name, std::string labels = "{}");
 
   ManagerOptions options;

@@ -59,7 +59,8 @@ TEST_F(DeploymentTest, RollsWithinItsLimitsAndBack) {
       least_available = std::min(least_available, ready);
       auto d = co_await get(res::deployments, "default", "web");
       co_return json::num(d, "status", "updatedReplicas") == 4 && json::num(d, "status", "replicas") == 4 &&
-          json::num(d, "status", "availableReplicas") == 4;
+          json::num(d, "status", "availableReplicas") == 4 &&
+          json::num(d, "status", "observedGeneration") == json::num(d, "metadata", "generation");
     };
     EXPECT_TRUE(co_await until(rolled));
     EXPECT_LE(most, 5);
@@ -122,7 +123,8 @@ TEST_F(DeploymentTest, RecreateEndsTheOldBeforeItStartsTheNew) {
         images.emplace(json::str(json::list(pod, "spec", "containers")[0], "image"));
       mixed = mixed || images.size() > 1;
       auto d = co_await get(res::deployments, "default", "web");
-      co_return json::num(d, "status", "updatedReplicas") == 2 && json::num(d, "status", "availableReplicas") == 2;
+      co_return json::num(d, "status", "updatedReplicas") == 2 && json::num(d, "status", "availableReplicas") == 2 &&
+          json::num(d, "status", "observedGeneration") == json::num(d, "metadata", "generation");
     };
     EXPECT_TRUE(co_await until(rolled));
     EXPECT_FALSE(mixed);

@@ -45,8 +45,7 @@ TEST_F(NodesTest, ASilentNodeIsTaintedItsPodsEvictedAndItComesBack) {
   options.node_monitor_grace = milliseconds(1500);
   options.node_monitor_period = milliseconds(200);
   auto body = [this]() -> Task<void> {
-    co_await create(res::namespaces, "",
-                    parse(R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube-node-lease"}})"));
+    co_await ensure_namespace("kube-node-lease");
     nodes_->names = {"silent"};
     co_await add_node("silent");
     co_await add_node("alive");
@@ -172,10 +171,13 @@ TEST_F(NodesTest, KubeletsGetTheirCertificatesAndNoOthers) {
     EXPECT_TRUE(pki::signed_by(chain, authority.certificate_pem()));
 
     co_await add_node("n1");
-    auto object = co_await get(res::nodes, "", "n1");
-    json::set(object, json::Array{json::Object{{"type", "InternalIP"}, {"address", "192.0.2.1"}}}, "status",
-              "addresses");
-    EXPECT_TRUE(co_await client_->update_status(res::nodes, "", std::move(object)));
+    auto report = [this]() -> Task<bool> {
+      auto object = co_await get(res::nodes, "", "n1");
+      json::set(object, json::Array{json::Object{{"type", "InternalIP"}, {"address", "192.0.2.1"}}}, "status",
+                "addresses");
+      co_return (co_await client_->update_status(res::nodes, "", std::move(object))).has_value();
+    };
+    EXPECT_TRUE(co_await until(report));
     auto serving = subject;
     serving.dns_names = {"n1"};
     serving.addresses = {"192.0.2.1"};
@@ -208,11 +210,7 @@ TEST_F(NodesTest, KubeletsGetTheirCertificatesAndNoOthers) {
 
 TEST_F(NodesTest, ClusterInfoIsSignedForEveryTokenAndExpiredTokensGo) {
   auto body = [this]() -> Task<void> {
-    for (const char* ns : {"kube-system", "kube-public"})
-      if ((co_await get(res::namespaces, "", ns)).is_null())
-        co_await create(
-            res::namespaces, "",
-            json::Object{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", json::Object{{"name", ns}}}});
+    for (std::string ns : {"kube-system", "kube-public"}) co_await ensure_namespace(ns);
     auto token = pki::BootstrapToken::generate();
     auto secret = [](const pki::BootstrapToken& t, std::string expiration) {
       return json::Value(json::Object{{"apiVersion", "v1"},
