@@ -74,7 +74,7 @@ void Scheduler::Impl::pod_placed(const client::ObjectPtr& old, PodInfoPtr pod) {
   EventMask what = 0;
   if (!old || !is_placed(*old))
     what = kPodPlaced;
-  else if (!same(*old, *pod->object, "metadata", "labels") || old->at("spec") != pod->object->at("spec"))
+  else if (!same(*old, *pod->object, "metadata", "labels") || json::at(*old, "spec") != json::at(*pod->object, "spec"))
     what = kPodChanged;
   cache.set_pod(std::move(pod));
   tell(what);
