@@ -165,13 +165,13 @@ bool standard_resource(std::string_view name) {
 
 }  // namespace
 
-void validate_resources(const FieldPath& at, const json::Value& resources, Findings& out) {
+void validate_resources(const FieldPath& at, const json::Value& resources, Findings& out, bool of_claim) {
   const auto& limits = json::map(resources, "limits");
   for (std::string_view list : {"limits", "requests"}) {
     const FieldPath below(at, list);
     for (const auto& [name, amount] : json::map(resources, list)) {
       const FieldPath item = below.key(name);
-      if (!standard_resource(name))
+      if (!standard_resource(name) && !(of_claim && name == "storage"))
         out.invalid(item, json::Value(name), "must be a standard resource type or fully qualified");
       const auto quantity = Quantity::parse(json::as_str(amount));
       if (!quantity) {

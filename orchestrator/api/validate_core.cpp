@@ -210,7 +210,7 @@ void claim_spec(const FieldPath& at, const json::Value& spec, Findings& out) {
   const FieldPath resources(at, "resources");
   const FieldPath requests(resources, "requests");
   if (json::str(spec, "resources", "requests", "storage").empty()) out.required(requests.key("storage"));
-  validate_resources(resources, json::at(spec, "resources"), out);
+  validate_resources(resources, json::at(spec, "resources"), out, true);
 }
 
 void claim(const Change& c, Findings& out) {

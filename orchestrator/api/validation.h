@@ -25,7 +25,8 @@ void validate_labels(const FieldPath& at, const json::Value& labels, Findings& o
 void validate_label_selector(const FieldPath& at, const json::Value& selector, Findings& out);
 // A PodSpec, in a Pod or in a template.
 void validate_pod_spec(const FieldPath& at, const json::Value& spec, Findings& out);
-void validate_resources(const FieldPath& at, const json::Value& resources, Findings& out);
+// Of a container, or (of_claim) of a PersistentVolumeClaim, where "storage" is the usual one.
+void validate_resources(const FieldPath& at, const json::Value& resources, Findings& out, bool of_claim = false);
 void validate_pod_update(const Change& change, Findings& out);
 // Reports a changed field as immutable.
 void validate_unchanged(const Change& change, std::initializer_list<std::string_view> path, Findings& out);
