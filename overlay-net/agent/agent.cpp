@@ -63,7 +63,8 @@ void OverlayAgent::take_nodes() {
 }
 
 Task<void> OverlayAgent::keep_reconciled(std::stop_token stop) {
-  if (nodes_ && !core_.ready()) (void)core_.reconcile();  // what is remembered, before the API server answers
+  // What is remembered holds until the API server answers; with nothing remembered, there is nothing to do before.
+  if (nodes_ && !core_.has_pod_cidr()) co_await nodes_->wait_synced(stop);
   Duration pause = std::chrono::milliseconds(100);
   while (!stop.stop_requested()) {
     dirty_ = false;

@@ -182,6 +182,11 @@ bool AgentCore::ready() const {
   return ready_;
 }
 
+bool AgentCore::has_pod_cidr() const {
+  std::lock_guard lock(mutex_);
+  return !pod_cidr_.empty();
+}
+
 json::Value AgentCore::status() const {
   std::lock_guard lock(mutex_);
   json::Array peers, warnings;

@@ -47,6 +47,7 @@ class AgentCore {
   Result<void> remove_pod(const std::string& container_id, const std::string& ifname);
 
   bool ready() const;
+  bool has_pod_cidr() const;  // set, or remembered
   json::Value status() const;
   std::string metrics() const;  // Prometheus text
   MacAddress vtep_mac() const { return vtep_mac_of(options_.node_name); }
