@@ -1,6 +1,5 @@
 #include "base/http/websocket.h"
 
-#include <openssl/rand.h>
 #include <wslay/wslay.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <cstring>
 #include <deque>
 
+#include "base/crypto/digest.h"
 #include "base/io/sync.h"
 
 namespace lab::http {
@@ -132,7 +132,8 @@ class WebSocketImpl final : public WebSocket {
   }
 
   static int on_mask(wslay_event_context_ptr, std::uint8_t* into, std::size_t length, void*) {
-    return RAND_bytes(into, static_cast<int>(length)) == 1 ? 0 : -1;
+    std::memcpy(into, crypto::random_bytes(length).data(), length);
+    return 0;
   }
 
   static void on_message(wslay_event_context_ptr, const wslay_event_on_msg_recv_arg* message, void* user) {

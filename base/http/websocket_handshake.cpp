@@ -1,20 +1,12 @@
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-
 #include <algorithm>
 
+#include "base/crypto/digest.h"
+#include "base/crypto/encoding.h"
 #include "base/http/websocket.h"
 
 namespace lab::http {
 
 namespace {
-
-std::string base64(const unsigned char* data, std::size_t size) {
-  std::string out(4 * ((size + 2) / 3) + 1, '\0');
-  int n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), data, static_cast<int>(size));
-  out.resize(static_cast<std::size_t>(n));
-  return out;
-}
 
 // The comma-separated tokens of all fields of a name.
 std::vector<std::string> tokens(const Headers& headers, std::string_view name) {
@@ -51,11 +43,8 @@ bool is_websocket_request(const Request& request) {
 }
 
 std::string websocket_accept(std::string_view key) {
-  std::string text = std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // RFC 6455, 1.3
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha1(), nullptr);
-  return base64(digest, size);
+  return crypto::base64_encode(
+      crypto::sha1(std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));  // RFC 6455, 1.3
 }
 
 Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(const Request& request, ResponseWriter& writer,
@@ -97,9 +86,7 @@ Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(const Request& request
 
 Task<Result<std::unique_ptr<WebSocket>>> connect_websocket(Client& client, Request request,
                                                            std::vector<std::string> subprotocols) {
-  unsigned char nonce[16];
-  if (RAND_bytes(nonce, sizeof nonce) != 1) co_return fail(Code::kInternal, "no random numbers");
-  std::string key = base64(nonce, sizeof nonce);
+  std::string key = crypto::base64_encode(crypto::random_bytes(16));
   std::string target = request.target;
   request.headers.set("Upgrade", "websocket");
   request.headers.set("Connection", "Upgrade");
