@@ -68,7 +68,9 @@ std::string agent_query(const http::Query& query, std::string_view subresource) 
     if (stream && name == "stdin") to = "input";
     if (stream && name == "stdout") to = "output";
     if (stream && name == "stderr") to = "error";
-    out.add(std::move(to), to != name || name == "tty" ? (value == "true" || value == "1" ? "1" : "0") : value);
+    bool is_switch = to != name || name == "tty";
+    bool on = value == "true" || value == "1";
+    out.add(std::move(to), is_switch ? (on ? "1" : "0") : value);
   }
   auto text = out.encode();
   return text.empty() ? text : "?" + text;
