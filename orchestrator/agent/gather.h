@@ -18,11 +18,13 @@ namespace lab::agent {
 template <class T>
 OneShot<T> begin(Scope& scope, std::string name, Task<T> task, T dropped) {
   struct Promise {
+    explicit Promise(T value) : fallback(std::move(value)) {}
+    Promise(const Promise&) = delete;
+    ~Promise() { result.set(std::move(fallback)); }  // no effect after a real result
     OneShot<T> result;
     T fallback;
-    ~Promise() { result.set(std::move(fallback)); }  // no effect after a real result
   };
-  auto promise = std::make_unique<Promise>(Promise{OneShot<T>(), std::move(dropped)});
+  auto promise = std::make_unique<Promise>(std::move(dropped));
   OneShot<T> result = promise->result;
   auto run = [](Task<T> t, std::unique_ptr<Promise> p) -> Task<void> { p->result.set(co_await std::move(t)); };
   scope.spawn(std::move(name), run(std::move(task), std::move(promise)));
