@@ -180,7 +180,7 @@ std::vector<Printer> core_printers() {
   static constexpr std::string_view kCreated = "Created At:date";
   std::vector<std::string_view> event = {"Last Seen",         "Type",           "Reason",  "Object",
                                          "Subobject:string*", "Source:string*", "Message", "First Seen:string*",
-                                         "Count:integer*",    "Name:string*"};
+                                         "Count:string*",     "Name:string*"};
   return {
       {"",
        "Pod",
@@ -194,8 +194,8 @@ std::vector<Printer> core_printers() {
        node_cells},
       {"", "Namespace", {"Status", "Age"}, namespace_cells},
       {"", "ConfigMap", {"Data", "Age"}, configmap_cells},
-      {"", "Secret", {"Type", "Data:integer", "Age"}, secret_cells},
-      {"", "ServiceAccount", {"Secrets:integer", "Age"}, serviceaccount_cells},
+      {"", "Secret", {"Type", "Data", "Age"}, secret_cells},
+      {"", "ServiceAccount", {"Secrets", "Age"}, serviceaccount_cells},
       {"", "Endpoints", {"Endpoints", "Age"}, endpoints_cells},
       {"", "Event", event, event_cells},
       {"events.k8s.io", "Event", event, event_cells},

@@ -176,7 +176,7 @@ std::vector<Printer> policy_printers() {
       {kAdmission, "ValidatingAdmissionPolicyBinding", {"PolicyName", "ParamRef", "Age"}, policybinding_cells},
       {kFlow,
        "FlowSchema",
-       {"PriorityLevel", "MatchingPrecedence:integer", "DistinguisherMethod", "Age", "MissingPL"},
+       {"PriorityLevel", "MatchingPrecedence", "DistinguisherMethod", "Age", "MissingPL"},
        flowschema_cells},
       {kFlow,
        "PriorityLevelConfiguration",

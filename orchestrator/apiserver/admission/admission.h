@@ -45,9 +45,9 @@ Plugin resource_quota();
 inline bool is(const WriteContext& ctx, std::string_view group, std::string_view plural) {
   return ctx.kind.group == group && ctx.kind.plural == plural;
 }
-// A create, update or patch of the object itself, not of a subresource.
-inline bool is_create(const WriteContext& ctx) {
-  return ctx.verb == "create" && ctx.subresource.empty();
+// Something new comes to be: by POST, or by a PUT of what was not there. Not a subresource.
+inline bool is_create(const WriteContext& ctx, const json::Value* old, const json::Value* object) {
+  return !old && object && ctx.subresource.empty();
 }
 // `pods "x" is forbidden: WHY`, with Status.details.
 Failure refuse(const WriteContext& ctx, std::string_view why);

@@ -54,8 +54,8 @@ Plugin certificate_signing(const authz::ChainAuthorizer& authorizer) {
           }};
 }
 
-Result<void> certificate_subject_restriction(WriteContext& ctx, const Value*, Value* object) {
-  if (!is_request(ctx) || !is_create(ctx) || !object) return {};
+Result<void> certificate_subject_restriction(WriteContext& ctx, const Value* old, Value* object) {
+  if (!is_request(ctx) || !is_create(ctx, old, object)) return {};
   constexpr std::string_view kSigner = "kubernetes.io/kube-apiserver-client";
   if (json::str(*object, "spec", "signerName") != kSigner) return {};
   auto pem = crypto::base64_decode(json::str(*object, "spec", "request"));

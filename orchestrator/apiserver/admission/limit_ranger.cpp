@@ -121,9 +121,9 @@ void default_pod(Value& pod, const Value& item) {
 
 }  // namespace
 
-Result<void> limit_ranger(WriteContext& ctx, const Value*, Value* object) {
+Result<void> limit_ranger(WriteContext& ctx, const Value* old, Value* object) {
   bool pod = is(ctx, "", "pods"), claim = is(ctx, "", "persistentvolumeclaims");
-  if (!(pod || claim) || !is_create(ctx) || !object) return {};
+  if (!(pod || claim) || !is_create(ctx, old, object)) return {};
   static const api::KindPtr ranges = api::find_kind("", "v1", "limitranges");
   std::vector<std::string> problems;
   auto found = ctx.reader.list(*ranges, ctx.ns);

@@ -3,7 +3,7 @@
 
 namespace lab::apiserver::admission {
 
-Result<void> namespace_lifecycle(WriteContext& ctx, const json::Value*, json::Value*) {
+Result<void> namespace_lifecycle(WriteContext& ctx, const json::Value* old, json::Value* object) {
   if (is(ctx, "", "namespaces")) {
     bool immortal = ctx.name == "default" || ctx.name == "kube-system" || ctx.name == "kube-public";
     if (ctx.verb == "delete" && immortal) return refuse(ctx, "this namespace may not be deleted");
@@ -14,7 +14,7 @@ Result<void> namespace_lifecycle(WriteContext& ctx, const json::Value*, json::Va
   static const api::KindPtr namespaces = api::find_kind("", "v1", "namespaces");
   auto ns = ctx.reader.get(*namespaces, {}, ctx.ns);
   if (!ns) return not_found("namespaces", ctx.ns);
-  if (ctx.verb != "create" || !json::has(*ns, "metadata", "deletionTimestamp")) return {};
+  if (!is_create(ctx, old, object) || !json::has(*ns, "metadata", "deletionTimestamp")) return {};
   auto refusal = refuse(ctx, "unable to create new content in namespace " + ctx.ns + " because it is being terminated");
   json::Value details = *json::parse(refusal.error().details);
   json::Array causes;

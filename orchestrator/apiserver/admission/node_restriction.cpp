@@ -37,7 +37,7 @@ Result<void> pod_create(const WriteContext& ctx, const Value& pod, std::string_v
 
 Result<void> pods(const WriteContext& ctx, const Value* old, const Value* object, std::string_view node) {
   std::string who = "node " + quoted(node);
-  if (ctx.verb == "create" && ctx.subresource.empty()) return pod_create(ctx, *object, node);
+  if (is_create(ctx, old, object)) return pod_create(ctx, *object, node);
   bool own = old && json::str(*old, "spec", "nodeName") == node;
   if (ctx.verb == "delete" || ctx.subresource == "eviction") {
     if (!own) return refuse(ctx, who + " can only delete pods with spec.nodeName set to itself");

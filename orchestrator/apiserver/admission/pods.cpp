@@ -38,8 +38,8 @@ Class class_of(const Value& object) {
 
 }  // namespace
 
-Result<void> priority(WriteContext& ctx, const Value*, Value* object) {
-  if (!is(ctx, "", "pods") || !is_create(ctx) || !object) return {};
+Result<void> priority(WriteContext& ctx, const Value* old, Value* object) {
+  if (!is(ctx, "", "pods") || !is_create(ctx, old, object)) return {};
   static const api::KindPtr classes = api::find_kind("scheduling.k8s.io", "v1", "priorityclasses");
   Class chosen;
   std::string name(json::str(*object, "spec", "priorityClassName"));
@@ -72,10 +72,8 @@ Result<void> priority(WriteContext& ctx, const Value*, Value* object) {
   return {};
 }
 
-Result<void> default_toleration_seconds(WriteContext& ctx, const Value*, Value* object) {
-  if (!is(ctx, "", "pods") || !ctx.subresource.empty() || !object) return {};
-  // Only a Pod that waits for its node: a running one keeps what it was started with.
-  if (ctx.verb != "create") return {};
+Result<void> default_toleration_seconds(WriteContext& ctx, const Value* old, Value* object) {
+  if (!is(ctx, "", "pods") || !is_create(ctx, old, object)) return {};
   for (const char* key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
     if (tolerates(*object, key)) continue;
     make_list(*object, "spec", "tolerations").push_back(toleration(key));
@@ -83,8 +81,8 @@ Result<void> default_toleration_seconds(WriteContext& ctx, const Value*, Value* 
   return {};
 }
 
-Result<void> taint_nodes_by_condition(WriteContext& ctx, const Value*, Value* object) {
-  if (!is(ctx, "", "nodes") || !is_create(ctx) || !object) return {};
+Result<void> taint_nodes_by_condition(WriteContext& ctx, const Value* old, Value* object) {
+  if (!is(ctx, "", "nodes") || !is_create(ctx, old, object)) return {};
   constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
   for (const auto& t : json::list(*object, "spec", "taints"))
     if (json::str(t, "key") == kNotReady && json::str(t, "effect") == "NoSchedule") return {};
@@ -92,8 +90,8 @@ Result<void> taint_nodes_by_condition(WriteContext& ctx, const Value*, Value* ob
   return {};
 }
 
-Result<void> runtime_class(WriteContext& ctx, const Value*, Value* object) {
-  if (!is(ctx, "", "pods") || !is_create(ctx) || !object) return {};
+Result<void> runtime_class(WriteContext& ctx, const Value* old, Value* object) {
+  if (!is(ctx, "", "pods") || !is_create(ctx, old, object)) return {};
   std::string name(json::str(*object, "spec", "runtimeClassName"));
   if (name.empty()) return {};
   static const api::KindPtr classes = api::find_kind("node.k8s.io", "v1", "runtimeclasses");

@@ -228,8 +228,8 @@ class Quotas {
 
 Plugin resource_quota() {
   auto quotas = std::make_shared<Quotas>();
-  return {"ResourceQuota", [quotas](WriteContext& ctx, const Value*, Value* object) -> Result<void> {
-            if (!ctx.kind.namespaced || !is_create(ctx) || !object || ctx.kind.plural == "events") return {};
+  return {"ResourceQuota", [quotas](WriteContext& ctx, const Value* old, Value* object) -> Result<void> {
+            if (!ctx.kind.namespaced || !is_create(ctx, old, object) || ctx.kind.plural == "events") return {};
             return quotas->admit(ctx, *object);
           }};
 }

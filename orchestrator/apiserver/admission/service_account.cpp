@@ -81,8 +81,8 @@ Result<void> check_mirror(const WriteContext& ctx, const Value& pod) {
 
 }  // namespace
 
-Result<void> service_account(WriteContext& ctx, const Value*, Value* object) {
-  if (!is(ctx, "", "pods") || !is_create(ctx) || !object) return {};
+Result<void> service_account(WriteContext& ctx, const Value* old, Value* object) {
+  if (!is(ctx, "", "pods") || !is_create(ctx, old, object)) return {};
   if (json::has(*object, "metadata", "annotations", kMirror)) return check_mirror(ctx, *object);
   std::string name(json::str(*object, "spec", "serviceAccountName"));
   if (name.empty()) name = json::str(*object, "spec", "serviceAccount");

@@ -26,8 +26,8 @@ ObjectPtr default_of(const WriteContext& ctx, const api::Kind& kind, std::string
 
 }  // namespace
 
-Result<void> default_storage_class(WriteContext& ctx, const Value*, Value* object) {
-  if (!is(ctx, "", "persistentvolumeclaims") || !is_create(ctx) || !object) return {};
+Result<void> default_storage_class(WriteContext& ctx, const Value* old, Value* object) {
+  if (!is(ctx, "", "persistentvolumeclaims") || !is_create(ctx, old, object)) return {};
   // "" asks for a volume without a class.
   if (json::has(*object, "spec", "storageClassName") ||
       json::has(*object, "metadata", "annotations", "volume.beta.kubernetes.io/storage-class"))
@@ -38,8 +38,8 @@ Result<void> default_storage_class(WriteContext& ctx, const Value*, Value* objec
   return {};
 }
 
-Result<void> default_ingress_class(WriteContext& ctx, const Value*, Value* object) {
-  if (!is(ctx, "networking.k8s.io", "ingresses") || !is_create(ctx) || !object) return {};
+Result<void> default_ingress_class(WriteContext& ctx, const Value* old, Value* object) {
+  if (!is(ctx, "networking.k8s.io", "ingresses") || !is_create(ctx, old, object)) return {};
   if (json::has(*object, "spec", "ingressClassName") ||
       json::has(*object, "metadata", "annotations", "kubernetes.io/ingress.class"))
     return {};
@@ -49,8 +49,8 @@ Result<void> default_ingress_class(WriteContext& ctx, const Value*, Value* objec
   return {};
 }
 
-Result<void> storage_object_in_use(WriteContext& ctx, const Value*, Value* object) {
-  if (!is_create(ctx) || !object) return {};
+Result<void> storage_object_in_use(WriteContext& ctx, const Value* old, Value* object) {
+  if (!is_create(ctx, old, object)) return {};
   std::string_view finalizer = is(ctx, "", "persistentvolumeclaims") ? "kubernetes.io/pvc-protection"
                                : is(ctx, "", "persistentvolumes")    ? "kubernetes.io/pv-protection"
                                                                      : std::string_view();

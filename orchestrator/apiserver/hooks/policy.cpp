@@ -13,7 +13,7 @@ namespace {
 class Policy final : public WritePolicy {
  public:
   Policy(std::shared_ptr<ServiceRanges> ranges, const authz::ChainAuthorizer& authorizer)
-      : plugins_(admission::make_plugins(authorizer)) {
+      : authorizer_(authorizer), plugins_(admission::make_plugins(authorizer)) {
     const std::string rbac = "rbac.authorization.k8s.io";
     table_[{"", "services"}] = service_hooks(std::move(ranges));
     table_[{"", "pods"}] = pod_hooks();
@@ -33,11 +33,30 @@ class Policy final : public WritePolicy {
   }
 
   Result<void> admit(WriteContext& ctx, const json::Value* old, json::Value* object) const override {
+    LAB_CHECK(check_put(ctx, old, object));
     for (const auto& plugin : plugins_) LAB_CHECK(plugin.admit(ctx, old, object));
     return {};
   }
 
  private:
+  // A PUT of what is not there makes it: whoever may only update may not.
+  Result<void> check_put(const WriteContext& ctx, const json::Value* old, const json::Value* object) const {
+    if (!admission::is_create(ctx, old, object) || ctx.verb == "create") return {};
+    Attributes a{.user = &ctx.user,
+                 .verb = "create",
+                 .group = ctx.kind.group,
+                 .version = ctx.kind.version,
+                 .resource = ctx.kind.plural,
+                 .subresource = {},
+                 .ns = ctx.ns,
+                 .name = ctx.name,
+                 .path = {}};
+    auto decision = authorizer_.authorize(a);
+    if (!decision.allowed()) return Failure(forbidden(a, decision));
+    return {};
+  }
+
+  const authz::ChainAuthorizer& authorizer_;
   std::vector<admission::Plugin> plugins_;
   std::map<std::pair<std::string, std::string>, Hooks> table_;
   Hooks none_;

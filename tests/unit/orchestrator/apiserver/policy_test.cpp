@@ -205,6 +205,24 @@ TEST_F(PolicyTest, NobodyGivesMoreThanTheyHold) {
   EXPECT_EQ(merged.status, 403) << merged.text;
 }
 
+TEST_F(PolicyTest, PuttingWhatIsNotThereIsCreating) {
+  make(
+      kRoles,
+      js(R"({"metadata":{"name":"updater"},"rules":[{"apiGroups":["coordination.k8s.io"],"resources":["leases"],"verbs":["update"]}]})"));
+  make(
+      "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
+      js(R"({"metadata":{"name":"updater"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"updater"},
+              "subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"joe"}]})"));
+  const std::string leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+  auto lease = js(R"({"metadata":{"name":"l"},"spec":{"holderIdentity":"x"}})");
+  EXPECT_EQ(
+      said(as("joe", "PUT", leases + "/l", lease)),
+      "403 leases.coordination.k8s.io \"l\" is forbidden: User \"joe\" cannot create resource \"leases\" in API group "
+      "\"coordination.k8s.io\" in the namespace \"default\"");
+  EXPECT_EQ(put(leases + "/l", lease).status, 201);
+  EXPECT_EQ(as("joe", "PUT", leases + "/l", lease).status, 200);
+}
+
 TEST_F(PolicyTest, CertificateRequests) {
   json::Value csr =
       js(R"({"metadata":{"name":"node-csr"},"spec":{"signerName":"kubernetes.io/kube-apiserver-client-kubelet",
