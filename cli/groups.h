@@ -9,7 +9,8 @@ namespace lab::cli {
 
 using Commands = std::vector<Command>;
 
-Commands init_commands();        // init, join, reset
+Commands init_commands();        // init, join
+Commands reset_commands();
 Commands token_commands();       // token ...
 Commands lab_commands();         // start, status, stop, delete
 Commands node_commands();        // node ..., shell, ssh

@@ -60,10 +60,6 @@ void add_options(Slot& slot) {
 }
 
 void add_arguments(Slot& slot) {
-  if (slot.command->passes_rest) {
-    slot.app->prefix_command();
-    return;
-  }
   if (slot.command->arguments.empty()) return;
   std::string names, help;
   int least = 0, most = 0;
@@ -88,7 +84,7 @@ Invocation invocation_of(Slot& slot) {
     if (given.values.empty() && !o.fallback.empty()) given.values = {o.fallback};
     out.options_.push_back(std::move(given));
   }
-  out.arguments_ = slot.command->passes_rest ? slot.app->remaining() : slot.arguments;
+  out.arguments_ = slot.arguments;
   return out;
 }
 
@@ -112,6 +108,13 @@ std::string Invocation::argument(std::size_t index, std::string fallback) const 
 }
 
 int run_command_line(const std::string& program, const std::vector<std::string>& args) {
+  // What belongs to another program is handed on untouched: its flags, and any "--" in it.
+  for (const auto& command : commands())
+    if (command.passes_rest && !args.empty() && args[0] == command.path) {
+      Invocation whole;
+      whole.arguments_.assign(args.begin() + 1, args.end());
+      return command.run(whole);
+    }
   CLI::App app("A Kubernetes lab on one machine or many: init, join, start.", program);
   app.require_subcommand(1);
   app.get_formatter()->column_width(44);

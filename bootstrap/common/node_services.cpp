@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "bootstrap/common/cluster.h"
 #include "bootstrap/common/runtime.h"
 
@@ -29,7 +30,27 @@ Result<void> ensure_runtime(ServiceManager& services, const std::string& socket)
                     });
 }
 
+Result<void> write_node_record(const NodeServices& n) {
+  json::Value v = json::Object{{"nodeName", n.node_name},   {"nodeIP", n.node_ip},         {"criSocket", n.cri_socket},
+                               {"dnsAddress", n.dns_address}, {"dnsDomain", n.dns_domain},
+                               {"serviceCIDR", n.service_cidr}, {"podCIDR", n.pod_cidr}};
+  LAB_CHECK(fs::make_dirs("/etc/lab"));
+  return fs::write_file(kNodeRecord, json::dump_pretty(v, 2) + "\n");
+}
+
 }  // namespace
+
+Result<NodeServices> read_node_record() {
+  LAB_TRY(auto text, fs::read_file(kNodeRecord));
+  LAB_TRY(auto v, json::parse(text));
+  return NodeServices{.node_name = std::string(json::str(v, "nodeName")),
+                      .node_ip = std::string(json::str(v, "nodeIP")),
+                      .cri_socket = std::string(json::str(v, "criSocket")),
+                      .dns_address = std::string(json::str(v, "dnsAddress")),
+                      .dns_domain = std::string(json::str(v, "dnsDomain")),
+                      .service_cidr = std::string(json::str(v, "serviceCIDR")),
+                      .pod_cidr = std::string(json::str(v, "podCIDR"))};
+}
 
 Result<void> start_node_services(ServiceManager& services, const NodeServices& node) {
   const std::string self = fs::self_exe();
@@ -38,6 +59,7 @@ Result<void> start_node_services(ServiceManager& services, const NodeServices& n
   for (const char* plugin : {"lab-cni", "loopback"})
     if (const std::string path = fs::join(kCniDirectory, plugin); std::string(plugin) == "lab-cni" || !fs::exists(path))
       LAB_CHECK(fs::symlink(self, path));
+  LAB_CHECK(write_node_record(node));
   LAB_CHECK(ensure_runtime(services, node.cri_socket));
 
   Unit agent{.name = "lab-agent", .description = "Kubernetes node agent of lab"};

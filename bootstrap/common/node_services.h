@@ -17,6 +17,10 @@ struct NodeServices {
   bool overlay = true;
 };
 
+// What this node was set up with, for those who undo it: /etc/lab/node.json. NotFound on a machine that is no node.
+inline constexpr const char* kNodeRecord = "/etc/lab/node.json";
+Result<NodeServices> read_node_record();
+
 // Installs the CNI plugin, makes sure that a container runtime answers, and starts the daemons.
 Result<void> start_node_services(ServiceManager& services, const NodeServices& node);
 

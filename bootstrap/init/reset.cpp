@@ -29,7 +29,8 @@ constexpr const char* kServices[] = {"lab-agent", "lab-overlay", "lab-server"};
 constexpr const char* kFiles[] = {
     "/etc/kubernetes/admin.conf",     "/etc/kubernetes/super-admin.conf", "/etc/kubernetes/kubelet.conf",
     "/etc/kubernetes/bootstrap-kubelet.conf", "/etc/kubernetes/controller-manager.conf", "/etc/kubernetes/scheduler.conf",
-    "/etc/kubernetes/discovery.conf", "/etc/cni/net.d/10-lab.conflist",   "/opt/cni/bin/lab-cni"};
+    "/etc/kubernetes/discovery.conf", "/etc/cni/net.d/10-lab.conflist",   "/opt/cni/bin/lab-cni",
+    "/etc/lab/node.json"};
 constexpr const char* kDirectories[] = {"/etc/kubernetes/pki", "/etc/kubernetes/addons", "/etc/kubernetes/manifests",
                                         "/var/lib/kubelet",    "/var/lib/lab/server",    "/var/lib/lab/overlay",
                                         "/var/log/pods",       "/var/log/containers"};
@@ -70,7 +71,17 @@ Result<void> unmount_volumes(ResetContext&) {
 
 Result<void> clean_network(ResetContext& c) { return c.options.clean_network(); }
 
+// The loopback plugin is ours only where it is a link to this binary.
+Result<void> remove_own_loopback() {
+  const std::string path = "/opt/cni/bin/loopback";
+  char target[4096];
+  ssize_t n = ::readlink(path.c_str(), target, sizeof target);
+  if (n > 0 && std::string(target, static_cast<std::size_t>(n)) == fs::self_exe()) return fs::remove_file(path);
+  return {};
+}
+
 Result<void> remove_files(ResetContext&) {
+  LAB_CHECK(remove_own_loopback());
   for (const char* file : kFiles) LAB_CHECK(fs::remove_file(file));
   for (const char* dir : kDirectories) LAB_CHECK(fs::remove_all(dir));
   for (const char* dir : kEmptyDirectories) ::rmdir(dir);

@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+"""The classic walk-through, typed in the nodes' shells as people know it: kubeadm init, the kubeconfig lines, the overlay's
+manifest, kubeadm join, kubectl get nodes; tokens; what goes wrong and what is said then; reset."""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
+from labtest import Lab, check, main, needed, run, LAB, wait_for  # noqa: E402
+
+JOIN = {}
+
+
+def _sh(lab, node, text, **kw):
+    return lab.shell(node, "bash", "-lc", text, **kw)
+
+
+@needed
+def empty_nodes(lab):
+    lab.start("--no-init")
+
+
+@needed
+def kubeadm_init(lab):
+    out = _sh(lab, "node1", "kubeadm init --apiserver-advertise-address $(hostname -i)")
+    check("Your Kubernetes control-plane has initialized successfully!" in out, out)
+    found = re.search(r"kubeadm join (\S+) --token (\S+) \\\n\s*--discovery-token-ca-cert-hash (sha256:[0-9a-f]{64})", out)
+    check(found, out)
+    JOIN["endpoint"], JOIN["token"], JOIN["pin"] = found.groups()
+
+
+@needed
+def the_three_kubeconfig_lines(lab):
+    _sh(lab, "node1", "mkdir -p $HOME/.kube && cp /etc/kubernetes/admin.conf $HOME/.kube/config && chown $(id -u):$(id -g) $HOME/.kube/config")
+    out = _sh(lab, "node1", "kubectl get nodes")
+    check("node1" in out and "control-plane" in out, out)
+
+
+def overlay_manifest_applies(lab):
+    out = _sh(lab, "node1", "kubectl apply -f /etc/kubernetes/addons/overlay-net.yaml")
+    for thing in ("serviceaccount", "clusterrole", "clusterrolebinding", "role", "rolebinding", "daemonset"):
+        check(thing in out, out)
+
+
+def kubeadm_join(lab):
+    out = _sh(lab, "node2", f"kubeadm join {JOIN['endpoint']} --token {JOIN['token']} --discovery-token-ca-cert-hash {JOIN['pin']}")
+    check("This node has joined the cluster" in out, out)
+
+    def both_ready():
+        rows = _sh(lab, "node1", "kubectl get nodes --no-headers").splitlines()
+        return len(rows) == 2 and all(" Ready " in r for r in rows)
+    wait_for("both nodes Ready", both_ready)
+
+
+def join_with_flags_before_the_address(lab):
+    host = JOIN["endpoint"].split(":")[0]
+    command = _sh(lab, "node1", "kubeadm token create --print-join-command").strip()
+    token = re.search(r"--token (\S+)", command).group(1)
+    _sh(lab, "node3", f"kubeadm join --token {token} --discovery-token-ca-cert-hash {JOIN['pin']} {host}")
+    wait_for("three nodes", lambda: len(_sh(lab, "node1", "kubectl get nodes --no-headers").splitlines()) == 3)
+
+
+def joining_again_is_harmless(lab):
+    _sh(lab, "node2", f"kubeadm join {JOIN['endpoint']} --token {JOIN['token']} --discovery-token-ca-cert-hash {JOIN['pin']}")
+
+
+def _refused(lab, node, command, *words):
+    done = _sh(lab, node, command, check=False)
+    said = done.stdout + done.stderr
+    check(done.returncode != 0, f"'{command}' was accepted:\n{said}")
+    for word in words:
+        check(word in said, f"'{command}' does not say '{word}':\n{said}")
+
+
+def bad_joins_say_why(lab):
+    e, t, p = JOIN["endpoint"], JOIN["token"], JOIN["pin"]
+    _refused(lab, "node3", f"kubeadm join {e} --token aaaaaa.bbbbbbbbbbbbbbbb --discovery-token-ca-cert-hash {p}", "does not know the token", "lab token create")
+    _refused(lab, "node3", f"kubeadm join {e} --token {t[:7]}bbbbbbbbbbbbbbbb --discovery-token-ca-cert-hash {p}", "secret of the token")
+    _refused(lab, "node3", f"kubeadm join {e} --token {t} --discovery-token-ca-cert-hash sha256:{'0' * 64}", "CA is not the expected one")
+    _refused(lab, "node3", f"kubeadm join {e} --token {t}", "CA pin is missing")
+    _refused(lab, "node3", f"kubeadm join {e} --token nonsense --discovery-token-ca-cert-hash {p}", "is not of the form")
+    _refused(lab, "node3", f"kubeadm join 192.168.255.254:6443 --token {t} --discovery-token-ca-cert-hash {p}", "192.168.255.254")
+    _refused(lab, "node1", f"kubeadm join {e} --token {t} --discovery-token-ca-cert-hash {p}", "master itself")
+    _refused(lab, "node1", "kubeadm init --apiserver-advertise-address 127.0.0.1", "loopback")
+    _refused(lab, "node1", "kubeadm init --pod-network-cidr 10.96.0.0/16", "overlap")
+    check(_sh(lab, "node3", "kubeadm init --no-such-flag", check=False).returncode == 2, "a wrong flag must give exit code 2")
+
+
+def tokens(lab):
+    token = _sh(lab, "node1", "lab token create --ttl 1h --description test").strip()
+    check(re.fullmatch(r"[a-z0-9]{6}\.[a-z0-9]{16}", token), token)
+    listed = _sh(lab, "node1", "lab token list")
+    check(token in listed and "59m" in listed, listed)
+    _sh(lab, "node1", f"lab token delete {token[:6]}")
+    check(token not in _sh(lab, "node1", "lab token list"), "the token is still listed")
+    _refused(lab, "node1", "lab token delete zzzzzz", "no bootstrap token")
+    check(re.fullmatch(r"[a-z0-9]{6}\.[a-z0-9]{16}", _sh(lab, "node1", "lab token generate").strip()), "generate")
+
+
+def port_in_use_is_named(lab):
+    _sh(lab, "node3", "lab reset --force")
+    _sh(lab, "node3", "nohup python3 -m http.server 6443 >/dev/null 2>&1 & echo $! >/tmp/holder; sleep 1")
+    done = _sh(lab, "node3", "kubeadm init --apiserver-advertise-address $(hostname -i)", check=False)
+    said = done.stdout + done.stderr
+    _sh(lab, "node3", "kill $(cat /tmp/holder)")
+    check(done.returncode == 3, f"exit code {done.returncode}\n{said}")
+    check("Port-6443" in said and "python3" in said, said)
+    check(not os.path.exists(f"/var/lib/lab/profiles/{lab.profile}/nodes/node3/etc/kubernetes/pki/ca.crt"), "something was written")
+
+
+def no_space_is_named(lab):
+    _sh(lab, "node3", "mkdir -p /var/lib/lab && mount -t tmpfs -o size=10m tmpfs /var/lib/lab")
+    done = _sh(lab, "node3", "kubeadm init --apiserver-advertise-address $(hostname -i)", check=False)
+    _sh(lab, "node3", "umount /var/lib/lab")
+    check(done.returncode == 3 and "DiskSpace" in done.stderr and "free" in done.stderr, done.stderr)
+
+
+def reset_leaves_nothing(lab):
+    _sh(lab, "node2", "lab reset --force")
+    left = _sh(lab, "node2", "ls /etc/kubernetes /var/lib/kubelet /etc/cni/net.d 2>/dev/null | grep -v ':$' | grep . || true")
+    check(left.strip() == "", f"files: {left}")
+    links = _sh(lab, "node2", "ip -br link | awk '{print $1}'").split()
+    check(all(l == "lo" or l.startswith("eth0") for l in links), f"links: {links}")
+    check(_sh(lab, "node2", "nft list ruleset").strip() == "", "nft rules are left")
+    _sh(lab, "node2", "lab reset --force")  # again: nothing to do
+
+
+def rejoin_after_reset(lab):
+    _sh(lab, "node2", f"kubeadm join {JOIN['endpoint']} --token {JOIN['token']} --discovery-token-ca-cert-hash {JOIN['pin']}")
+    wait_for("node2 Ready again", lambda: " Ready " in _sh(lab, "node1", "kubectl get node node2 --no-headers"))
+
+
+def init_again_keeps_the_cluster(lab):
+    ca = _sh(lab, "node1", "cat /etc/kubernetes/pki/ca.crt")
+    _sh(lab, "node1", "kubeadm init --apiserver-advertise-address $(hostname -i)")
+    check(_sh(lab, "node1", "cat /etc/kubernetes/pki/ca.crt") == ca, "the CA was replaced")
+    check("node2" in _sh(lab, "node1", "kubectl get nodes"), "node2 is forgotten")
+
+
+if __name__ == "__main__":
+    main([empty_nodes, kubeadm_init, the_three_kubeconfig_lines, overlay_manifest_applies, kubeadm_join,
+          join_with_flags_before_the_address, joining_again_is_harmless, bad_joins_say_why, tokens, reset_leaves_nothing,
+          rejoin_after_reset, init_again_keeps_the_cluster, port_in_use_is_named, no_space_is_named], Lab(3))
