@@ -109,8 +109,8 @@ Task<Result<void>> DaemonSetController::carry_out(ObjectPtr set, DaemonPlan plan
   auto start = [&](std::size_t i) {
     json::Value pod = pod_of_template(json::at(*set, "spec", "template"), res::daemonsets, *set);
     json::set(pod, hash, "metadata", "labels", kRevisionHash);
-    json::set(pod, std::to_string(json::num(*set, "metadata", "generation")), "metadata", "labels",
-              "pod-template-generation");
+    if (auto generation = annotation_of(*set, "deprecated.daemonset.template.generation"); !generation.empty())
+      json::set(pod, std::string(generation), "metadata", "labels", "pod-template-generation");
     auto& spec = json::ensure(pod, "spec");
     add_daemon_tolerations(spec);
     pin_to_node(spec, plan.start[i]);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "orchestrator/api/selector.h"
 #include "orchestrator/controllers/objects.h"
 #include "orchestrator/controllers/service_endpoints.h"
 
@@ -78,8 +77,16 @@ EndpointsController::EndpointsController(Context& context)
     if (old && now && !endpoint_changed(*old, *now)) return;
     for (const auto* pod : {old.get(), now.get()})
       if (pod)
-        for (const auto& key : services_selecting(services_, *pod)) queue_.add(key);
+        for (const auto& key : services_selecting(services_, *pod)) queue_.add_after(key, gathering(key));
   });
+}
+
+// Writing a large object anew for every single pod would cost the square of their number.
+Duration EndpointsController::gathering(const std::string& key) const {
+  auto current = endpoints_.get(key);
+  if (!current || json::list(*current, "subsets").empty()) return Duration::zero();
+  bool large = json::list(json::list(*current, "subsets")[0], "addresses").size() > 100;
+  return large ? std::chrono::milliseconds(50) : Duration::zero();
 }
 
 Task<Result<void>> EndpointsController::reconcile(std::string key) {
@@ -93,10 +100,7 @@ Task<Result<void>> EndpointsController::reconcile(std::string key) {
     co_return Result<void>();
   }
   if (!selects_pods(*service)) co_return Result<void>();
-  auto selector = api::LabelSelector::from_map(json::map(*service, "spec", "selector"));
-  std::vector<ObjectPtr> pods;
-  for (auto& pod : pods_.list_namespace(ns))
-    if (selector.matches(labels_of(*pod))) pods.push_back(std::move(pod));
+  auto pods = selected_pods(pods_, ns, json::map(*service, "spec", "selector"));
 
   json::Value next = current ? *current : json::Value(json::Object{{"apiVersion", "v1"}, {"kind", "Endpoints"}});
   json::set(next, name, "metadata", "name");

@@ -11,6 +11,7 @@ class EndpointsController final : public QueueController {
 
  private:
   Task<Result<void>> reconcile(std::string key) override;
+  Duration gathering(const std::string& key) const;
   client::Informer& services_;
   client::Informer& pods_;
   client::Informer& endpoints_;

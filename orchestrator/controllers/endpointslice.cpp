@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "orchestrator/api/selector.h"
 #include "orchestrator/controllers/objects.h"
 
 namespace lab::controllers {
@@ -165,7 +164,11 @@ EndpointSliceController::EndpointSliceController(Context& context)
     if (old && now && !endpoint_changed(*old, *now)) return;
     for (const auto* pod : {old.get(), now.get()})
       if (pod)
-        for (const auto& key : services_selecting(services_, *pod)) queue_.add(key);
+        for (const auto& key : services_selecting(services_, *pod)) {
+          // More than one slice: many pods, whose news are gathered a little.
+          bool large = slices_.by_index("service", key).size() > 1;
+          queue_.add_after(key, large ? std::chrono::milliseconds(50) : std::chrono::milliseconds(0));
+        }
   });
   slices_.on_change([this](const ObjectPtr& old, const ObjectPtr& now) {
     const auto& slice = now ? *now : *old;
@@ -185,8 +188,7 @@ Task<Result<void>> EndpointSliceController::reconcile(std::string key) {
     co_return Result<void>();
   }
   if (is_terminating(*service)) co_return Result<void>();
-  auto selector = api::LabelSelector::from_map(json::map(*service, "spec", "selector"));
-  auto pods = pods_.list_namespace(ns_of(*service));
+  auto pods = selected_pods(pods_, ns_of(*service), json::map(*service, "spec", "selector"));
   std::vector<SliceWant> wants;
   json::Array families = json::list(*service, "spec", "ipFamilies");
   if (families.empty()) families.push_back("IPv4");
@@ -194,7 +196,7 @@ Task<Result<void>> EndpointSliceController::reconcile(std::string key) {
     bool ipv6 = json::as_str(family) == "IPv6";
     std::map<EndpointPorts, std::vector<json::Value>> by_ports;
     for (const auto& pod : pods) {
-      if (!has_endpoint(*pod) || !selector.matches(labels_of(*pod))) continue;
+      if (!has_endpoint(*pod)) continue;
       auto node = nodes_.get(std::string(json::str(*pod, "spec", "nodeName")));
       json::Value endpoint = slice_endpoint(*service, *pod, node.get(), ipv6);
       if (!endpoint.is_null()) by_ports[ports_of(*service, *pod)].push_back(std::move(endpoint));

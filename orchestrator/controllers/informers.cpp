@@ -1,5 +1,7 @@
 #include "orchestrator/controllers/informers.h"
 
+#include <algorithm>
+
 #include "orchestrator/controllers/objects.h"
 
 namespace lab::controllers {
@@ -9,6 +11,43 @@ namespace res = client::res;
 
 std::string orphans_of(const std::string& ns) {
   return "orphan/" + ns;
+}
+
+namespace {
+
+// Labels by which nobody looks for pods in the plural.
+bool is_individual(std::string_view label) {
+  return label == "pod-template-hash" || label == "controller-revision-hash" || label == "controller-uid" ||
+         label == "batch.kubernetes.io/controller-uid" || label == "statefulset.kubernetes.io/pod-name" ||
+         label == "apps.kubernetes.io/pod-index" || label == "pod-template-generation";
+}
+
+std::string pair_key(std::string_view ns, std::string_view key, const json::Value& value) {
+  std::string out(ns);
+  (out += '/') += key;
+  return (out += '=') += json::as_str(value);
+}
+
+bool has_labels(const json::Value& object, const json::Object& wanted) {
+  const auto& labels = labels_of(object);
+  for (const auto& want : wanted) {
+    const auto* have = labels.if_contains(want.key());
+    if (!have || *have != want.value()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<client::ObjectPtr> selected_pods(const client::Informer& pods, const std::string& ns,
+                                             const json::Object& selector) {
+  if (selector.empty()) return {};
+  std::vector<client::ObjectPtr> found;
+  auto pair = std::find_if(selector.begin(), selector.end(), [](const auto& p) { return !is_individual(p.key()); });
+  found = pair == selector.end() ? pods.list_namespace(ns)
+                                 : pods.by_index("label", pair_key(ns, pair->key(), pair->value()));
+  std::erase_if(found, [&](const client::ObjectPtr& pod) { return !has_labels(*pod, selector); });
+  return found;
 }
 
 static void add_indexes(client::Informer& informer, const Resource& r) {
@@ -23,6 +62,21 @@ static void add_indexes(client::Informer& informer, const Resource& r) {
       auto node = json::str(pod, "spec", "nodeName");
       if (node.empty()) return {};
       return {std::string(node)};
+    });
+    informer.add_index("label", [](const json::Value& pod) {
+      std::vector<std::string> pairs;
+      auto ns = json::str(pod, "metadata", "namespace");
+      for (const auto& label : labels_of(pod))
+        if (!is_individual(label.key())) pairs.push_back(pair_key(ns, label.key(), label.value()));
+      return pairs;
+    });
+  }
+  if (r == res::services) {
+    informer.add_index("selector", [](const json::Value& service) -> std::vector<std::string> {
+      const auto& selector = json::map(service, "spec", "selector");
+      if (selector.empty()) return {};
+      return {
+          pair_key(json::str(service, "metadata", "namespace"), selector.begin()->key(), selector.begin()->value())};
     });
   }
   if (r == res::endpointslices) {

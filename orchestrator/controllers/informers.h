@@ -13,6 +13,8 @@ namespace lab::controllers {
 // Indexes, by name:
 //   "controller"  pods, replicasets, jobs, controllerrevisions: uid of the controlling owner, or "orphan/NAMESPACE"
 //   "node"        pods: spec.nodeName
+//   "label"       pods: "NAMESPACE/KEY=VALUE" of every label but those that differ from pod to pod; see selected_pods
+//   "selector"    services: "NAMESPACE/KEY=VALUE" of the first pair of spec.selector
 //   "service"     endpointslices: "NAMESPACE/SERVICE"
 class SharedInformers {
  public:
@@ -35,6 +37,10 @@ class SharedInformers {
   std::deque<std::string> names_;  // what Resources of the informers point into
   std::map<Key, std::unique_ptr<client::Informer>> full_, metadata_;
 };
+
+// The pods that a plain map of labels (Service.spec.selector) selects, found through the "label" index.
+std::vector<client::ObjectPtr> selected_pods(const client::Informer& pods, const std::string& ns,
+                                             const json::Object& selector);
 
 // Value of the "controller" index for pods without a controller.
 std::string orphans_of(const std::string& ns);

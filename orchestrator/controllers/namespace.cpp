@@ -51,22 +51,25 @@ std::string joined(const std::vector<std::string>& parts) {
 
 NamespaceController::NamespaceController(Context& context)
     : QueueController(context, "namespace", 5), namespaces_(use(res::namespaces)) {
-  namespaces_.on_change([this](const ObjectPtr&, const ObjectPtr& now) {
-    if (now && is_terminating(*now)) queue_.add(name_of(*now));
+  namespaces_.on_change([this](const ObjectPtr& old, const ObjectPtr& now) {
+    if (!now || is_terminating(*now)) queue_.add(name_of(now ? *now : *old));
   });
 }
 
 Task<Result<void>> NamespaceController::reconcile(std::string name) {
   ObjectPtr ns = namespaces_.get(name);
-  if (!ns || !is_terminating(*ns)) co_return Result<void>();
+  if (!ns || !is_terminating(*ns)) {
+    rounds_.erase(name);
+    co_return Result<void>();
+  }
   if (json::list(*ns, "spec", "finalizers").empty()) co_return Result<void>();
   LAB_CO_TRY(Remains remains, co_await empty(name));
   bool done = remains.empty();
   LAB_CO_CHECK(co_await report(ns, std::move(remains)));
   if (done) co_return co_await finalize(ns);
   // Content goes with its grace periods and finalizers; nothing tells when, so look again.
-  int round = queue_.failures(name);
-  queue_.add_after(name, std::chrono::milliseconds(std::min(1000, 200 << std::min(round, 3))));
+  int round = rounds_[name]++;
+  queue_.add_after(name, std::chrono::milliseconds(100 << std::min(round, 4)));
   co_return Result<void>();
 }
 

@@ -23,6 +23,7 @@ class NamespaceController final : public QueueController {
   Task<Result<void>> report(client::ObjectPtr ns, Remains remains);
   Task<Result<void>> finalize(client::ObjectPtr ns);
   client::Informer& namespaces_;
+  std::map<std::string, int> rounds_;  // looks at a namespace that is not empty yet: they become rarer
 };
 
 }  // namespace lab::controllers

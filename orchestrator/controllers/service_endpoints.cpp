@@ -82,14 +82,20 @@ bool endpoint_changed(const json::Value& old, const json::Value& now) {
 std::vector<std::string> services_selecting(const client::Informer& services, const json::Value& pod) {
   std::vector<std::string> keys;
   const auto& labels = labels_of(pod);
-  for (const auto& service : services.list_namespace(ns_of(pod))) {
-    if (!selects_pods(*service)) continue;
-    bool all = true;
-    for (const auto& want : json::map(*service, "spec", "selector")) {
-      const auto* have = labels.if_contains(want.key());
-      all = all && have && *have == want.value();
+  std::string ns = ns_of(pod);
+  // A Service that selects the pod has its first pair among the pod's labels.
+  for (const auto& label : labels) {
+    std::string pair =
+        ns + "/" + std::string(std::string_view(label.key())) + "=" + std::string(json::as_str(label.value()));
+    for (const auto& service : services.by_index("selector", pair)) {
+      if (!selects_pods(*service)) continue;
+      bool all = true;
+      for (const auto& want : json::map(*service, "spec", "selector")) {
+        const auto* have = labels.if_contains(want.key());
+        all = all && have && *have == want.value();
+      }
+      if (all) keys.push_back(client::key_of(*service));
     }
-    if (all) keys.push_back(client::key_of(*service));
   }
   return keys;
 }
