@@ -1,3 +1,4 @@
+#include "base/crypto/encoding.h"
 #include "cluster.h"
 #include "orchestrator/controllers/objects.h"
 
@@ -57,6 +58,30 @@ TEST_F(ServicesTest, AServiceWithoutSelectorIsLeftAlone) {
     EXPECT_TRUE(co_await until(served));
     auto endpoints = co_await get(res::endpoints, "default", "ext");
     EXPECT_EQ(json::list(endpoints, "subsets").size(), 1u);
+  };
+  run(body);
+}
+
+TEST_F(ServicesTest, TokenSecretsAreFilledAndGoWithTheirAccount) {
+  options.root_ca_pem = "PEM";
+  options.sign_token = [](const json::Value& account, const json::Value& secret) -> Result<std::string> {
+    return "token of " + name_of(account) + " in " + name_of(secret);
+  };
+  auto body = [this]() -> Task<void> {
+    co_await create(res::serviceaccounts, "default",
+                    parse(R"({"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"robot"}})"));
+    co_await create(
+        res::secrets, "default",
+        parse(R"({"apiVersion":"v1","kind":"Secret","type":"kubernetes.io/service-account-token","metadata":{
+                             "name":"key","annotations":{"kubernetes.io/service-account.name":"robot"}}})"));
+    auto filled = [this]() -> Task<bool> {
+      auto secret = co_await get(res::secrets, "default", "key");
+      co_return crypto::base64_decode(json::str(secret, "data", "token")).value_or("") == "token of robot in key" &&
+          crypto::base64_decode(json::str(secret, "data", "ca.crt")).value_or("") == "PEM";
+    };
+    EXPECT_TRUE(co_await until(filled));
+    EXPECT_TRUE(co_await client_->remove(res::serviceaccounts, "default", "robot"));
+    EXPECT_TRUE(co_await until_gone(res::secrets, "default", "key"));
   };
   run(body);
 }
