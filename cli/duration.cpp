@@ -19,13 +19,14 @@ Result<std::uint64_t> parse_bytes(const std::string& option, const std::string& 
   char* end = nullptr;
   double number = std::strtod(text.c_str(), &end);
   int shift = 0;
-  switch (std::tolower(static_cast<unsigned char>(*end))) {
-    case 'k': shift = 10; break;
-    case 'm': shift = 20; break;
-    case 'g': shift = 30; break;
-    default: break;
-  }
-  if (text.empty() || number < 0 || (*end && !shift))
+  std::string unit = end;
+  for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (unit == "k" || unit == "ki" || unit == "kib") shift = 10;
+  if (unit == "m" || unit == "mi" || unit == "mib") shift = 20;
+  if (unit == "g" || unit == "gi" || unit == "gib") shift = 30;
+  // 2^63 bytes are more than there are; "nan" and "inf" are numbers to strtod.
+  if (end == text.c_str() || !(number >= 0 && number * static_cast<double>(1ull << shift) < 0x1p63) ||
+      (shift == 0 && !unit.empty()))
     return fail(Code::kInvalid, "--" + option + ": \"" + text + "\" is no size", "write it as 2g, 512m or 2Gi");
   return static_cast<std::uint64_t>(number * static_cast<double>(1ull << shift));
 }

@@ -23,5 +23,7 @@ Commands overlay_commands();
 Commands agent_commands();
 Commands internal_commands();    // supervise, services, node-run, node-exec
 Commands version_commands();
+Commands completion_commands();
+Commands manual_commands();      // hidden: for packaging
 
 }  // namespace lab::cli

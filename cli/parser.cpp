@@ -41,6 +41,13 @@ struct Slot {
 
 std::string option_names(const Option& o) { return (o.letter.empty() ? "" : "-" + o.letter + ",") + "--" + o.name; }
 
+// CLI11's form of a check: what is wrong, or nothing.
+std::string number_check(const std::string& text) {
+  const bool ok = !text.empty() && text.find_first_not_of("0123456789.") == std::string::npos &&
+                  std::count(text.begin(), text.end(), '.') <= 1 && text != ".";
+  return ok ? "" : "\"" + text + "\" is no number";
+}
+
 void add_options(Slot& slot) {
   for (const auto& o : slot.command->options) {
     auto& values = slot.values.emplace_back();
@@ -52,10 +59,12 @@ void add_options(Slot& slot) {
     auto* added = slot.app->add_option(option_names(o), values, o.help + (o.fallback.empty() ? "" : " [" + o.fallback + "]"));
     added->type_name(o.value);
     if (o.repeated)
-      added->delimiter(',')->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      added->delimiter(',')->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     else
-      added->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      added->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     if (!o.choices.empty()) added->check(CLI::IsMember(o.choices));
+    // What is read as a number must be one: a word would count as 0.
+    if (o.value == "N" || o.value == "PORT" || o.value == "SECONDS") added->check(number_check, "");
   }
 }
 
