@@ -284,8 +284,9 @@ Task<void> NodeKeeper::status_loop(std::stop_token stop) {
     told.clear();
     pause = 50ms;
     // A node that is not ready yet is looked at often, so that it becomes ready as soon as its network is.
-    co_await sleep_for(
-        ready_ ? options_.node_status_interval : std::min<Duration>(options_.node_status_interval, 250ms), stop);
+    Duration next = options_.node_status_interval;
+    if (!ready_) next = std::min<Duration>(next, 250ms);
+    co_await runtime_.wait_health_change(next, stop);
   }
 }
 

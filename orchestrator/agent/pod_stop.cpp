@@ -80,6 +80,11 @@ Task<void> PodWorker::stop_sandboxes() {
 Task<void> PodWorker::terminate(std::stop_token stop) {
   terminating_ = true;
   terminating_grace_ = std::max<std::int64_t>(grace_seconds(*pod_), 1);
+  // Of a pod whose object is lost the containers remember the grace period.
+  if (!json::has(*pod_, "spec", "containers"))
+    for (const auto& c : observed_.containers)
+      if (auto it = c.annotations.find("io.kubernetes.pod.terminationGracePeriod"); it != c.annotations.end())
+        terminating_grace_ = std::max<std::int64_t>(std::atoll(it->second.c_str()), 1);
   prober_.stop_all();
   co_await kill_all(terminating_grace_);
   if (stop.stop_requested()) co_return;

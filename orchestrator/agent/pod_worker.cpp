@@ -109,7 +109,9 @@ Task<Duration> PodWorker::sync(std::stop_token stop) {
 Task<bool> PodWorker::observe() {
   auto now = co_await node_.runtime.observe(uid_);
   if (!now) {
-    log::warn("a pod cannot be looked at", {{"pod", key_of(*pod_)}, {"why", now.error().text()}});
+    // That the runtime is away was told once already, for all pods.
+    auto level = node_.runtime.last_error().empty() ? log::Level::kWarn : log::Level::kDebug;
+    log::write(level, "a pod cannot be looked at", {{"pod", key_of(*pod_)}, {"why", now.error().text()}});
     co_return false;
   }
   observed_ = std::move(*now);

@@ -127,18 +127,26 @@ Task<void> Runtime::follow_events(std::stop_token stop) {
 Task<void> Runtime::relist_loop(std::function<void(const std::string&)> on_change, std::stop_token stop) {
   Scope events(*Loop::current());
   events.spawn("runtime events", follow_events(events.token()));
+  // containerd tells of an end before its CRI service lists it, so several looks follow an event.
+  constexpr Duration kAfterEvent[] = {20ms, 100ms, 500ms, 2s};
+  std::size_t looks = std::size(kAfterEvent);
   while (!stop.stop_requested()) {
+    if (woken_) looks = 0;
     woken_ = false;
     auto done = co_await relist(on_change);
     if (done) {
-      if (!last_error_.empty()) log::info("the container runtime answers again");
+      if (!last_error_.empty()) {
+        log::info("the container runtime answers again");
+        last_error_.clear();
+        health_.notify();
+      }
       last_listed_ = Loop::current()->now();
-      last_error_.clear();
       if (!listed_once_) {
         listed_once_ = true;
         listed_.notify();
       }
     } else if (last_error_ != done.error().text() && !stop.stop_requested()) {
+      if (last_error_.empty()) health_.notify();
       last_error_ = done.error().text();
       log::warn("the container runtime cannot be listed", {{"why", last_error_}});
     }
@@ -146,7 +154,12 @@ Task<void> Runtime::relist_loop(std::function<void(const std::string&)> on_chang
       co_await sleep_for(5ms, stop);  // several events of one cause become one look
       continue;
     }
-    co_await wake_.wait_for(!done ? Duration(200ms) : have_events_ ? Duration(10s) : Duration(1s), stop);
+    bool soon = looks < std::size(kAfterEvent);
+    co_await wake_.wait_for(!done          ? Duration(200ms)
+                            : soon         ? kAfterEvent[looks++]
+                            : have_events_ ? Duration(10s)
+                                           : Duration(1s),
+                            stop);
   }
   co_await events.close();
 }

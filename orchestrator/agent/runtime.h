@@ -50,6 +50,8 @@ class Runtime {
   // When the last look succeeded; the node is not Ready when it is long ago.
   TimePoint last_listed() const { return last_listed_; }
   const std::string& last_error() const { return last_error_; }
+  // Waits until the runtime has begun or ceased to answer, or the time is over.
+  Task<void> wait_health_change(Duration limit, std::stop_token stop) { (void)co_await health_.wait_for(limit, stop); }
   void look_soon() {
     wake_.notify();
     woken_ = true;
@@ -70,7 +72,7 @@ class Runtime {
   bool listed_once_ = false, have_events_ = false, woken_ = false;
   TimePoint last_listed_{};
   std::string last_error_;
-  Event wake_, listed_;
+  Event wake_, listed_, health_;
 };
 
 }  // namespace lab::agent

@@ -73,7 +73,7 @@ class Family {
   }
   void add(const std::string& labels, double value, std::int64_t at_ns = 0) {
     char text[64];
-    std::snprintf(text, sizeof text, "%.9g", value);
+    std::snprintf(text, sizeof text, "%.15g", value);
     out_ += name_ + (labels.empty() ? "" : "{" + labels + "}") + " " + text;
     if (at_ns > 0) out_ += " " + std::to_string(at_ns / 1'000'000);
     out_ += "\n";

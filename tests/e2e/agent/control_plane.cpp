@@ -241,9 +241,21 @@ void ClusterTest::TearDownTestSuite() {
   agent_.reset();
   cluster_.reset();
 }
-void ClusterTest::restart_agent() {
+void ClusterTest::stop_agent() {
   agent_.reset();
+}
+void ClusterTest::start_agent() {
   agent_ = cluster_->start_agent(options_);
+}
+void ClusterTest::restart_agent() {
+  stop_agent();
+  start_agent();
+}
+std::string ClusterTest::container_of(const std::string& uid, const std::string& kind) {
+  auto id =
+      Machine::get().ctr({"containers", "list", "-q",
+                          "labels.\"io.kubernetes.pod.uid\"==" + uid + ",labels.\"io.cri-containerd.kind\"==" + kind});
+  return id.substr(0, id.find('\n'));
 }
 
 }  // namespace lab::agent::test

@@ -56,7 +56,11 @@ class ClusterTest : public ::testing::Test {
   static void TearDownTestSuite();
   static ControlPlane& cluster() { return *cluster_; }
   static RunningAgent& agent() { return *agent_; }
+  static void stop_agent();
+  static void start_agent();
   static void restart_agent();
+  // Id of the container or sandbox of the pod with this uid that the runtime holds; "" when there is none.
+  static std::string container_of(const std::string& uid, const std::string& kind = "container");
   static AgentOptions options_;
 
  private:

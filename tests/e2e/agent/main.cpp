@@ -2,6 +2,7 @@
 // with it; then removes what is left: the directory and the cgroups.
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "machine.h"
+#include "orchestrator/agent/volumes/mounts.h"
 
 namespace {
 
@@ -51,6 +53,8 @@ int main(int argc, char** argv) {
   }
   int status = 0;
   ::waitpid(child, &status, 0);
+  ::umount2("/proc", MNT_DETACH);  // the child's: /proc/self means nothing to this process there
+  if (auto done = lab::agent::unmount_below(dir); !done) std::fprintf(stderr, "%s\n", done.error().text().c_str());
   int result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   if (result != 0 && std::getenv("AGENT_TEST_KEEP"))
     std::fprintf(stderr, "kept: %s\n", dir);
