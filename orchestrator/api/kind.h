@@ -34,7 +34,7 @@ struct Kind {
   std::string storage_prefix;                 // "/registry/deployments/": shared by all versions of a kind
   std::vector<std::string> selectable_fields; // beside metadata.name and metadata.namespace: "spec.nodeName"
   bool generation = false;                    // metadata.generation rises when spec changes
-  bool virtual_kind = false;                  // reviews, Binding, Eviction: handled, never stored
+  bool virtual_kind = false;                  // reviews, Binding, metrics: handled, never stored
 
   std::string api_version() const { return group.empty() ? version : group + "/" + version; }
   std::string list_kind() const { return kind + "List"; }

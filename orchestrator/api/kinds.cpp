@@ -10,14 +10,15 @@ namespace {
 
 enum Flag : unsigned {
   kNone = 0,
-  kCluster = 1,        // cluster-scoped
-  kStatus = 2,         // has /status
-  kScale = 4,          // has /scale
-  kGeneration = 8,     // metadata.generation counts changes of the spec
-  kAll = 16,           // in category "all"
-  kExtension = 32,     // in category "api-extensions"
-  kVirtual = 64,       // created and answered, never stored
-  kNoCollection = 128  // no deletecollection
+  kCluster = 1,         // cluster-scoped
+  kStatus = 2,          // has /status
+  kScale = 4,           // has /scale
+  kGeneration = 8,      // metadata.generation counts changes of the spec
+  kAll = 16,            // in category "all"
+  kExtension = 32,      // in category "api-extensions"
+  kVirtual = 64,        // created and answered, never stored
+  kNoCollection = 128,  // no deletecollection
+  kMeasured = 256       // read only, made up on request, never stored
 };
 
 struct Row {
@@ -179,6 +180,14 @@ const std::vector<GroupVersion>& table() {
            {"FlowSchema", "flowschemas", kCluster | kStatus | kGeneration},
            {"PriorityLevelConfiguration", "prioritylevelconfigurations", kCluster | kStatus | kGeneration},
        }},
+      // Last: kubectl takes `pods` and `nodes` for those of the first group that has them.
+      {"metrics.k8s.io",
+       "v1beta1",
+       "k8s.io.metrics.pkg.apis.metrics.v1beta1",
+       {
+           {"NodeMetrics", "nodes", kCluster | kMeasured},
+           {"PodMetrics", "pods", kMeasured},
+       }},
   };
   return groups;
 }
@@ -206,8 +215,10 @@ KindPtr kind_of(const GroupVersion& gv, const Row& row) {
   k->status = row.flags & kStatus;
   k->scale = row.flags & kScale;
   k->generation = row.flags & kGeneration;
-  k->virtual_kind = row.flags & kVirtual;
-  if (k->virtual_kind) {
+  k->virtual_kind = row.flags & (kVirtual | kMeasured);
+  if (row.flags & kMeasured) {
+    k->verbs = {"get", "list"};
+  } else if (k->virtual_kind) {
     k->verbs = {"create"};
   } else if (row.flags & kNoCollection) {
     k->verbs = {"create", "delete", "get", "list", "patch", "update", "watch"};

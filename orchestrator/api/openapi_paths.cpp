@@ -118,7 +118,7 @@ class PathWriter {
     const std::string item = collection + "/{name}";
     const std::string ref = definitions_.ref(kind_);
     scope_ = kind_.namespaced ? "Namespaced" : "";
-    if (kind_.virtual_kind) {
+    if (kind_.virtual_kind && can("create")) {
       path(collection, false).emplace("post", write_operation("post", "create", "", ref));
       return;
     }

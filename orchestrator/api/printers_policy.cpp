@@ -1,5 +1,7 @@
-// Printers of leases, RBAC bindings, certificates, disruption budgets, priorities, webhooks and flow control.
+// Printers of leases, RBAC bindings, certificates, disruption budgets, priorities, webhooks, flow control and metrics.
 #include "orchestrator/api/printers.h"
+
+#include "orchestrator/api/quantity.h"
 
 namespace lab::api::printers {
 namespace {
@@ -149,6 +151,18 @@ Array apiservice_cells(const Value& a, WallTime now) {
   return Array{Value(service), Value(available), Value(age(a, now))};
 }
 
+// Of a node, or summed over a pod's containers.
+json::Array metrics_cells(const Value& m, WallTime) {
+  Quantity cpu, memory;
+  auto add = [&](const Value& usage) {
+    if (auto q = Quantity::parse(json::str(usage, "cpu"))) cpu = cpu + *q;
+    if (auto q = Quantity::parse(json::str(usage, "memory"))) memory = memory + *q;
+  };
+  add(json::at(m, "usage"));
+  for (const auto& c : json::list(m, "containers")) add(json::at(c, "usage"));
+  return Array{Value(cpu.canonical()), Value(memory.canonical()), Value(json::str(m, "window"))};
+}
+
 }  // namespace
 
 std::vector<Printer> policy_printers() {
@@ -182,6 +196,8 @@ std::vector<Printer> policy_printers() {
        "PriorityLevelConfiguration",
        {"Type", "NominalConcurrencyShares", "Queues", "HandSize", "QueueLengthLimit", "Age"},
        prioritylevel_cells},
+      {"metrics.k8s.io", "NodeMetrics", {"Cpu", "Memory", "Window"}, metrics_cells},
+      {"metrics.k8s.io", "PodMetrics", {"Cpu", "Memory", "Window"}, metrics_cells},
       {"apiregistration.k8s.io", "APIService", {"Service", "Available", "Age"}, apiservice_cells},
   };
 }

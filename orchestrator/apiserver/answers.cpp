@@ -38,6 +38,22 @@ http::Response raw_list(const View& view, const std::vector<CachedPtr>& items, c
   return response;
 }
 
+// Values of the requested version as a list, a Table or a PartialObjectMetadataList.
+json::Value shaped_list(const View& view, json::Array values, json::Object meta) {
+  const auto& version = view.accepted.shape_version;
+  for (auto& value : values) {
+    if (view.accepted.shape == Shape::kTable) value = table_row(view.kind, version, view.include, value);
+    if (view.accepted.shape == Shape::kPartial) value = partial_of(version, value);
+  }
+  if (view.accepted.shape == Shape::kTable)
+    return table_of(view.kind, version, std::move(values), std::move(meta), true);
+  bool partial = view.accepted.shape == Shape::kPartial;
+  return json::Object{{"kind", partial ? "PartialObjectMetadataList" : view.kind.list_kind()},
+                      {"apiVersion", partial ? "meta.k8s.io/" + version : view.kind.api_version()},
+                      {"metadata", std::move(meta)},
+                      {"items", std::move(values)}};
+}
+
 }  // namespace
 
 json::Value View::value(const CachedObject& object) const {
@@ -99,30 +115,16 @@ Result<http::Response> answer_list(const View& view, const std::vector<CachedPtr
     return raw_list(view, items, meta);
   json::Array list;
   list.reserve(items.size());
-  for (const auto& item : items) {
-    auto value = view.value(*item);
-    switch (accepted.shape) {
-      case Shape::kTable:
-        list.push_back(table_row(view.kind, accepted.shape_version, view.include, value));
-        break;
-      case Shape::kPartial:
-        list.push_back(partial_of(accepted.shape_version, value));
-        break;
-      case Shape::kObject:
-        list.push_back(std::move(value));
-        break;
-    }
-  }
-  if (accepted.shape == Shape::kTable)
-    return answer_plain(accepted, table_of(view.kind, accepted.shape_version, std::move(list), list_meta(meta), true),
-                        200);
-  bool partial = accepted.shape == Shape::kPartial;
-  json::Value out =
-      json::Object{{"kind", partial ? "PartialObjectMetadataList" : view.kind.list_kind()},
-                   {"apiVersion", partial ? "meta.k8s.io/" + accepted.shape_version : view.kind.api_version()},
-                   {"metadata", list_meta(meta)},
-                   {"items", std::move(list)}};
-  return answer_plain(accepted, out, 200);
+  for (const auto& item : items) list.push_back(view.value(*item));
+  return answer_plain(accepted, shaped_list(view, std::move(list), list_meta(meta)), 200);
+}
+
+Result<http::Response> answer_values(const View& view, json::Value list) {
+  auto& items = json::ensure(list, "items");
+  auto meta = json::map(list, "metadata");
+  return answer_plain(
+      view.accepted,
+      shaped_list(view, items.is_array() ? std::move(items.get_array()) : json::Array(), std::move(meta)), 200);
 }
 
 }  // namespace lab::apiserver

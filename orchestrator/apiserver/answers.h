@@ -34,6 +34,8 @@ struct View {
 Result<http::Response> answer_object(const View& view, const CachedObject& object, int status);
 // `value` in the requested version.
 Result<http::Response> answer_value(const View& view, json::Value value, int status);
+// `list` with its items in the requested version, for kinds that are not stored.
+Result<http::Response> answer_values(const View& view, json::Value list);
 Result<http::Response> answer_list(const View& view, const std::vector<CachedPtr>& items, const ListMeta& meta);
 // Any other object (Status, Scale, reviews), as it is.
 Result<http::Response> answer_plain(const Accepted& accepted, const json::Value& value, int status);

@@ -63,6 +63,8 @@ Result<void> Core::wire() {
   LAB_TRY(kubelet.private_key_pem, read_optional(options.kubelet_client_key_file));
   LAB_TRY(kubelet.ca_pem, read_optional(options.kubelet_ca_file));
   node_proxy = std::make_unique<NodeProxy>(*cache, std::move(kubelet));
+  metrics_api = std::make_unique<MetricsApi>(*cache, *node_proxy);
+  metrics_api->add_calls(calls);
   resources = std::make_unique<Resources>(*registry, kinds, calls, *node_proxy);
 
   Paths::Parts parts;

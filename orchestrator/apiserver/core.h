@@ -9,6 +9,7 @@
 #include "orchestrator/apiserver/calls.h"
 #include "orchestrator/apiserver/chain.h"
 #include "orchestrator/apiserver/custom_resources.h"
+#include "orchestrator/apiserver/metrics_api.h"
 #include "orchestrator/apiserver/node_proxy.h"
 #include "orchestrator/apiserver/paths.h"
 #include "orchestrator/apiserver/registry.h"
@@ -31,6 +32,7 @@ struct Core {
   std::unique_ptr<Registry> registry;
   CallTable calls;
   std::unique_ptr<NodeProxy> node_proxy;
+  std::unique_ptr<MetricsApi> metrics_api;
   std::unique_ptr<Resources> resources;
   std::unique_ptr<Paths> paths;
   std::unique_ptr<CustomResources> custom_resources;

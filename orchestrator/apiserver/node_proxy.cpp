@@ -183,26 +183,25 @@ bool NodeProxy::serves(const api::Kind& kind, std::string_view subresource) cons
   return (kind.plural == "services" || kind.plural == "nodes") && subresource == "proxy";
 }
 
-Result<NodeProxy::Destination> NodeProxy::agent(std::string_view node_name) const {
+Result<http::Endpoint> NodeProxy::agent_endpoint(std::string_view node_name) const {
   auto nodes = api::find_kind("", "v1", "nodes");
   auto node = reader_.get(*nodes, "", node_name);
   if (!node) return Failure(not_found(*nodes, node_name));
-  Destination out;
+  http::Endpoint out;
   for (auto type : {"InternalIP", "ExternalIP", "Hostname"})
     for (const auto& address : json::list(*node, "status", "addresses"))
-      if (out.endpoint.host.empty() && json::str(address, "type") == type)
-        out.endpoint.host = json::str(address, "address");
-  if (out.endpoint.host.empty())
+      if (out.host.empty() && json::str(address, "type") == type) out.host = json::str(address, "address");
+  if (out.host.empty())
     return fail(Code::kUnavailable, "node " + std::string(node_name) + " has told no address yet",
                 "see `kubectl describe node`: its agent may not run");
   auto port = json::num(*node, "status", "daemonEndpoints", "kubeletEndpoint", "Port");
-  out.endpoint.port = port > 0 ? static_cast<int>(port) : kDefaultAgentPort;
+  out.port = port > 0 ? static_cast<int>(port) : kDefaultAgentPort;
   TlsClientConfig tls;
   tls.certificate_pem = config_.certificate_pem;
   tls.private_key_pem = config_.private_key_pem;
   tls.ca_pem = config_.ca_pem;
   tls.insecure = config_.ca_pem.empty();
-  out.endpoint.tls = std::move(tls);
+  out.tls = std::move(tls);
   return out;
 }
 
@@ -221,7 +220,8 @@ Result<NodeProxy::Destination> NodeProxy::streaming(const RequestContext& reques
   }
   auto node = json::str(*pod, "spec", "nodeName");
   if (node.empty()) return Failure(bad_request("pod " + info.name + " does not have a host assigned"));
-  LAB_TRY(auto out, agent(node));
+  Destination out;
+  LAB_TRY(out.endpoint, agent_endpoint(node));
   out.target = path + agent_query(request.query, info.subresource);
   return out;
 }
@@ -231,7 +231,7 @@ Result<NodeProxy::Destination> NodeProxy::proxied(const RequestContext& request,
   auto wanted = parse_proxy_name(info.name);
   Destination out;
   if (kind.plural == "nodes") {
-    LAB_TRY(out, agent(wanted.name));
+    LAB_TRY(out.endpoint, agent_endpoint(wanted.name));
     if (int port = to_port(wanted.port); port > 0) out.endpoint.port = port;
     if (wanted.scheme == "http") out.endpoint.tls.reset();
   } else {
@@ -272,6 +272,22 @@ Task<Reply> NodeProxy::serve(RequestContext& request, const api::Kind& kind) {
   co_return co_await forward(request, std::move(*to));
 }
 
+// What an agent refuses in plain text, as an error of this server's own.
+static Task<Reply> refusal(http::ResponseStream& from) {
+  constexpr std::size_t kLongest = 10'000;
+  Code code = Code::kInternal;
+  for (auto known : {Code::kBadRequest, Code::kNotFound, Code::kForbidden, Code::kUnauthorized, Code::kUnavailable})
+    if (http_status_of(known) == from.status()) code = known;
+  std::string text;
+  while (text.size() < kLongest) {
+    auto piece = co_await from.read();
+    if (!piece || piece->empty()) break;
+    text += *piece;
+  }
+  while (text.ends_with('\n')) text.pop_back();
+  co_return fail(code, text.empty() ? "the node's agent answered " + std::to_string(from.status()) : std::move(text));
+}
+
 // A plain exchange, its body passed on as it comes.
 Task<Reply> NodeProxy::forward(RequestContext& request, Destination to) {
   auto host = to.endpoint.host + ":" + std::to_string(to.endpoint.port);
@@ -280,6 +296,8 @@ Task<Reply> NodeProxy::forward(RequestContext& request, Destination to) {
   auto opened = co_await client->open(std::move(out));
   if (!opened) co_return fail(Code::kUnavailable, "error trying to reach " + host + ": " + opened.error().text());
   auto& from = **opened;
+  // A refused log is this server's answer too: a Status that carries what the agent said.
+  if (request.info.subresource == "log" && from.status() >= 300) co_return co_await refusal(from);
   http::Headers headers;
   for (const auto& [name, value] : from.headers().fields()) {
     auto key = lower(name);

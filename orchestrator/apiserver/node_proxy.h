@@ -26,13 +26,14 @@ class NodeProxy {
 
   bool serves(const api::Kind& kind, std::string_view subresource) const;
   Task<Reply> serve(RequestContext& request, const api::Kind& kind);
+  // Where a node's agent answers; kUnavailable while it has told no address. Thread-safe.
+  Result<http::Endpoint> agent_endpoint(std::string_view node_name) const;
 
  private:
   struct Destination {
     http::Endpoint endpoint;
     std::string target;  // path and query there
   };
-  Result<Destination> agent(std::string_view node_name) const;
   Result<Destination> streaming(const RequestContext& request) const;
   Result<Destination> proxied(const RequestContext& request, const api::Kind& kind) const;
   Task<Reply> forward(RequestContext& request, Destination to);

@@ -52,9 +52,9 @@ Task<Reply> Resources::serve(RequestContext& request) {
 Task<Reply> Resources::dispatch(RequestContext& request, Target target) {
   const auto& verb = request.info.verb;
   const auto& kind = *target.kind;
+  if (!has_verb(kind, verb)) co_return Failure(method_not_supported(request.request.method));
   if (const auto* handler = calls_.find(kind.group, kind.plural, ""))
     co_return co_await call(request, target, *handler);
-  if (!has_verb(kind, verb)) co_return Failure(method_not_supported(request.request.method));
   bool needs_namespace = kind.namespaced && verb != "list" && verb != "watch";
   if (needs_namespace && target.ns.empty()) co_return Failure(method_not_supported(request.request.method));
   if (verb == "get") co_return co_await get(request, std::move(target));

@@ -271,8 +271,13 @@ Task<Reply> Resources::call(RequestContext& request, Target target, CallHandler 
   auto result = co_await handler(call);
   for (auto& w : call.warnings) request.warnings.push_back(std::move(w));
   if (!result) co_return std::unexpected(std::move(result).error());
-  accepted.shape = Shape::kObject;
-  LAB_CO_TRY(auto answer, answer_plain(accepted, *result, call.status));
+  // What is read of a virtual kind can be printed; all other answers are objects whatever was asked for.
+  bool readable = call.status == 200 && target.kind->virtual_kind && call.subresource.empty();
+  if (!readable) accepted.shape = Shape::kObject;
+  LAB_CO_TRY(auto include, parse_include_object(request.query.get("includeObject")));
+  View shown{*target.kind, *target.kind, std::move(accepted), include};
+  LAB_CO_TRY(auto answer, call.verb == "list" && readable ? answer_values(shown, std::move(*result))
+                                                          : answer_value(shown, std::move(*result), call.status));
   co_return answer;
 }
 

@@ -80,6 +80,8 @@ void user_roles(PolicyTable& t) {
                      "admin"});
   t.roles.push_back(edit());
   t.roles.push_back(view());
+  // metrics-server brings this one along; here its API is built in.
+  t.roles.push_back({"", "system:aggregated-metrics-reader", {on(kRead, "metrics.k8s.io", "nodes pods")}, "view"});
 
   t.bindings.push_back({"", "cluster-admin", "ClusterRole", "cluster-admin", {"Group:system:masters"}});
   t.bindings.push_back(
