@@ -14,6 +14,8 @@ Commands reset_commands();
 Commands token_commands();       // token ...
 Commands lab_commands();         // start, status, stop, delete
 Commands node_commands();        // node ..., shell, ssh
+Commands logs_commands();        // logs
+Commands copy_commands();        // cp
 Commands image_commands();       // image ...
 Commands kubectl_commands();     // kubectl, kubeconfig
 Commands app_commands();         // deploy
