@@ -78,6 +78,7 @@ int remove(const Invocation& in) {
   for (const auto& name : names) {
     auto there = bootstrap::load_profile(name);
     if (!there && there.error().code == Code::kNotFound) {
+      (void)bootstrap::delete_lab(name);   // sweeps up what a start that was killed at once may have left
       std::printf("There is no lab \"%s\"; nothing to delete.\n", name.c_str());
       continue;
     }

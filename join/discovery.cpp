@@ -31,7 +31,10 @@ Result<json::Value> fetch(const client::RestConfig& config) {
     return fail(Code::kInvalid, "this machine's clock is " + std::to_string(std::labs(skew)) + " s " +
                                     (skew > 0 ? "ahead of" : "behind") + " the master's; certificates and tokens would not be valid",
                 "set the clock (date -s ... or an NTP client) and join again");
-  if (response.status != 200) return std::unexpected(client::error_of(response));
+  if (response.status == 404)
+    return fail(Code::kNotFound, config.server + " has no cluster-info: it is no Kubernetes master, or its init is not complete",
+                "check the address; on the master: lab init phase bootstrap-token");
+  if (response.status != 200) return std::unexpected(client::error_of(response).with_context("ask " + config.server));
   return json::parse(response.text());
 }
 

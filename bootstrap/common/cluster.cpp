@@ -77,8 +77,14 @@ Result<http::Response> Cluster::raw(http::Request request) {
 
 Result<json::Value> Cluster::apply(client::Resource r, json::Value object) {
   const std::string ns(json::str(object, "metadata", "namespace")), name(json::str(object, "metadata", "name"));
-  auto made = create(r, ns, object);
-  if (made || made.error().code != Code::kAlreadyExists) return made;
+  // Looked for first: creating an object that is there may fail for another reason than that (a Service's address is
+  // taken, by itself).
+  auto present = get(r, ns, name);
+  if (!present) {
+    if (present.error().code != Code::kNotFound) return present;
+    auto made = create(r, ns, object);
+    if (made || made.error().code != Code::kAlreadyExists) return made;
+  }
   return patch(r, ns, name, client::PatchType::kMerge, std::move(object));
 }
 

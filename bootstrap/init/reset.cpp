@@ -34,9 +34,9 @@ constexpr const char* kFiles[] = {
 constexpr const char* kDirectories[] = {"/etc/kubernetes/pki", "/etc/kubernetes/addons", "/etc/kubernetes/manifests",
                                         "/var/lib/kubelet",    "/var/lib/lab/server",    "/var/lib/lab/overlay",
                                         "/var/log/pods",       "/var/log/containers"};
-// Removed only when nothing of somebody else is in them.
-constexpr const char* kEmptyDirectories[] = {"/etc/kubernetes", "/etc/lab/units", "/etc/lab", "/opt/cni/bin", "/opt/cni",
-                                             "/etc/cni/net.d",  "/etc/cni",       "/run/lab"};
+// Removed only when nothing of somebody else is in them. /etc/cni/net.d stays: runtimes watch it from their start on,
+// and would not see what comes into a new one.
+constexpr const char* kEmptyDirectories[] = {"/etc/kubernetes", "/etc/lab/units", "/etc/lab", "/opt/cni/bin", "/opt/cni"};
 
 Result<void> stop_services(ResetContext& c) {
   for (const char* name : kServices) LAB_CHECK(c.services->remove(name));

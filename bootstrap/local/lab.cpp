@@ -190,8 +190,8 @@ Result<void> start_lab(const StartOptions& o) {
   LAB_CHECK(plan_nodes(p, o));
   LAB_TRY(auto driver, make_driver(p));
   progress.step("network", "Bridge " + p.network.bridge + ", " + p.network.subnet.text());
+  LAB_CHECK(save_profile(p));   // first: whatever is made from here on, delete knows of it
   LAB_CHECK(driver->prepare());
-  LAB_CHECK(save_profile(p));
   LAB_CHECK(set_sysctl(kForwarding, "1"));
 
   progress.step("nodes", "Starting " + std::to_string(p.nodes.size()) + " nodes");
@@ -246,10 +246,13 @@ Result<void> stop_lab(const std::string& profile) {
 
 Result<void> delete_lab(const std::string& profile) {
   LAB_TRY(auto lock, ProfileLock::take(profile));
-  LAB_TRY(auto p, load_profile(profile));
+  auto known = load_profile(profile);
+  if (!known && known.error().code == Code::kNotFound) LAB_CHECK(forget_profile(profile));
+  LAB_TRY(auto p, std::move(known));
   if (!p.kubeconfig.empty()) LAB_CHECK(remove_context(p.kubeconfig, p.name, p.kubeconfig_made));
   LAB_TRY(auto driver, make_driver(p));
   LAB_CHECK(driver->remove_all());
+  LAB_CHECK(forget_profile(profile));
   LAB_TRY(auto others, list_profiles());
   if (others.empty() && p.forwarding_before == "0") LAB_CHECK(set_sysctl(kForwarding, "0"));
   return {};

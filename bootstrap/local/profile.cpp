@@ -14,6 +14,7 @@ namespace lab::bootstrap {
 
 namespace {
 
+constexpr std::string_view kSuffix = ".json";
 constexpr std::size_t kLongestName = 40;
 constexpr const char* kLockDirectory = "/run/lab";
 
@@ -75,7 +76,7 @@ Result<void> save_profile(const Profile& p) {
                                {"forwardingBefore", p.forwarding_before},
                                {"nodeGraceSeconds", p.node_grace_seconds},
                                {"podTolerationSeconds", p.pod_toleration_seconds}};
-  LAB_CHECK(fs::make_dirs(p.layout().base(), 0711));
+  LAB_CHECK(fs::make_dirs(kLabsDirectory, 0711));
   return fs::write_file(p.layout().profile_file(), json::dump_pretty(v, 2) + "\n", 0600);
 }
 
@@ -83,9 +84,20 @@ Result<std::vector<std::string>> list_profiles() {
   std::vector<std::string> out;
   if (!fs::exists(kLabsDirectory)) return out;
   LAB_TRY(auto names, fs::list_dir(kLabsDirectory));
-  for (auto& name : names)
-    if (fs::exists(LabLayout{name}.profile_file())) out.push_back(std::move(name));
+  for (const auto& name : names)
+    if (name.ends_with(kSuffix)) out.push_back(name.substr(0, name.size() - kSuffix.size()));
   return out;
+}
+
+Result<void> forget_profile(const std::string& name) {
+  LAB_CHECK(check_profile_name(name));
+  const std::string file = LabLayout{name}.profile_file();
+  LAB_CHECK(fs::remove_file(file));
+  if (auto names = fs::list_dir(kLabsDirectory))   // also what a save that was killed left
+    for (const auto& other : *names)
+      if (fs::join(kLabsDirectory, other).starts_with(file + ".tmp-")) LAB_CHECK(fs::remove_file(fs::join(kLabsDirectory, other)));
+  for (const char* dir : {kLabsDirectory, "/var/lib/lab"}) ::rmdir(dir);   // with the last lab
+  return {};
 }
 
 Result<std::unique_ptr<NodeDriver>> make_driver(const Profile& profile) {

@@ -1,4 +1,4 @@
-// A local lab's profile: what `lab start` was told, kept in /var/lib/lab/profiles/NAME/profile.json.
+// A local lab's profile: what `lab start` was told, kept in /var/lib/lab/profiles/NAME.json.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,7 @@ struct Profile {
 
 Result<Profile> load_profile(const std::string& name);     // NotFound says how to make one
 Result<void> save_profile(const Profile& profile);
+Result<void> forget_profile(const std::string& name);       // the last step of a deletion; repeatable
 Result<std::vector<std::string>> list_profiles();
 Result<void> check_profile_name(const std::string& name);
 Result<std::unique_ptr<NodeDriver>> make_driver(const Profile& profile);

@@ -26,7 +26,8 @@ struct LabLayout {
   std::string profile;
   std::string base() const { return fs::join(kLabsDirectory, profile); }
   std::string disk_image() const { return base() + ".img"; }       // where the file system needs one (see storage.h)
-  std::string profile_file() const { return fs::join(base(), "profile.json"); }
+  // Beside the directory, not in it: it is written before anything else is made, and removed after everything else.
+  std::string profile_file() const { return base() + ".json"; }
   std::string nodes() const { return fs::join(base(), "nodes"); }
   NodeLayout node(const std::string& name) const { return {fs::join(nodes(), name)}; }
 };

@@ -55,10 +55,7 @@ Result<void> remove_storage(const LabLayout& layout) {
   if (is_mount_point(layout.base()) && ::umount2(layout.base().c_str(), 0) != 0 && errno != EINVAL)
     return fail_errno("unmount " + layout.base(), "a program still works there: fuser -vm " + layout.base());
   LAB_CHECK(fs::remove_file(layout.disk_image()));
-  LAB_CHECK(fs::remove_all(layout.base()));
-  // Directories above that are now empty go too.
-  for (const char* dir : {kLabsDirectory, "/var/lib/lab"}) ::rmdir(dir);
-  return {};
+  return fs::remove_all(layout.base());
 }
 
 }  // namespace lab::bootstrap

@@ -22,11 +22,11 @@ def _start_and_kill(lab, after):
 
 
 def delete_after_a_kill_leaves_nothing(lab):
-    before = machine_state()
+    before = machine_state(lab.profile)
     for after in MOMENTS:
         _start_and_kill(lab, after)
         lab.delete()
-        assert_same_state(before, machine_state(), lab.profile)
+        assert_same_state(before, machine_state(lab.profile), lab.profile)
 
 
 def start_after_a_kill_completes(lab):

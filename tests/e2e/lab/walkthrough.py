@@ -79,7 +79,8 @@ def bad_joins_say_why(lab):
     _refused(lab, "node3", f"kubeadm join {e} --token {t} --discovery-token-ca-cert-hash sha256:{'0' * 64}", "CA is not the expected one")
     _refused(lab, "node3", f"kubeadm join {e} --token {t}", "CA pin is missing")
     _refused(lab, "node3", f"kubeadm join {e} --token nonsense --discovery-token-ca-cert-hash {p}", "is not of the form")
-    _refused(lab, "node3", f"kubeadm join 192.168.255.254:6443 --token {t} --discovery-token-ca-cert-hash {p}", "192.168.255.254")
+    nobody = e.rsplit(".", 1)[0] + ".253:6443"  # on the lab's own network
+    _refused(lab, "node3", f"kubeadm join {nobody} --token {t} --discovery-token-ca-cert-hash {p}", nobody.split(":")[0])
     _refused(lab, "node1", f"kubeadm join {e} --token {t} --discovery-token-ca-cert-hash {p}", "master itself")
     _refused(lab, "node1", "kubeadm init --apiserver-advertise-address 127.0.0.1", "loopback")
     _refused(lab, "node1", "kubeadm init --pod-network-cidr 10.96.0.0/16", "overlap")

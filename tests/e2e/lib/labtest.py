@@ -105,19 +105,22 @@ class Lab:
         return [line.split()[0] for line in out.splitlines() if len(line.split()) > 1 and line.split(" ", 1)[1].startswith(name)]
 
 
-def machine_state():
-    """What a lab must leave as it found it: links, routes, rules, mounts, cgroups, files."""
+def machine_state(profile):
+    """What a lab must leave as it found it: links, routes, rules, mounts, cgroups, files. Other labs' things are left out."""
     def lines(*argv):
-        return sorted(run(*argv, check=False).stdout.splitlines())
-    links = [l.split()[0] for l in lines("ip", "-br", "link")]
-    mounts = sorted(l.split()[1] for l in open("/proc/self/mounts"))
-    cgroups = sorted(d for d, _, _ in os.walk("/sys/fs/cgroup") if "/lab" in d)
-    files = []
-    for top in ("/var/lib/lab", "/etc/cni/net.d", "/etc/kubernetes", "/etc/lab", "/opt/cni", "/var/lib/kubelet", "/run/lab"):
-        for d, _, names in os.walk(top):
-            files += [os.path.join(d, n) for n in names if not n.endswith(".lock")]
-    return {"links": links, "routes": lines("ip", "route"), "rules": lines("nft", "list", "ruleset"), "mounts": mounts,
-            "cgroups": cgroups, "files": sorted(files)}
+        return run(*argv, check=False).stdout.splitlines()
+
+    def others(text):
+        return any(word in text for word in ("/lab/", "profiles/", "lab-agent-test")) and profile not in text
+    files = [os.path.join(d, n) for top in FILES for d, _, names in os.walk(top) if not others(d) for n in names]
+    return {"links": {l.split()[0].split("@")[0] for l in lines("ip", "-br", "link")}, "routes": set(lines("ip", "route")),
+            "rules": set(l for l in lines("nft", "list", "tables")),
+            "mounts": {l.split()[1] for l in open("/proc/self/mounts")},
+            "cgroups": {d for d, _, _ in os.walk("/sys/fs/cgroup") if "/lab/" in d + "/" and not others(d)},
+            "files": {f for f in files if not others(f) and not f.endswith(".lock")}}
+
+
+FILES = ("/var/lib/lab", "/etc/cni/net.d", "/etc/kubernetes", "/etc/lab", "/opt/cni", "/var/lib/kubelet", "/run/lab")
 
 
 def lab_processes(profile):
@@ -135,10 +138,14 @@ def lab_processes(profile):
 
 
 def assert_same_state(before, after, profile):
-    problems = [f"{key}: {sorted(set(before[key]) ^ set(after[key]))}" for key in before if before[key] != after[key]]
+    problems = []
+    for key in before:
+        new, gone = sorted(after[key] - before[key])[:8], sorted(before[key] - after[key])[:8]
+        if new or gone:
+            problems.append(f"{key}: new {new}, gone {gone}")
     left = wait_gone(profile)
     if left:
-        problems.append(f"processes: {left}")
+        problems.append(f"processes: {left[:8]}")
     if problems:
         raise Failed("the machine is not as before:\n  " + "\n  ".join(problems))
 
@@ -162,7 +169,7 @@ def main(steps, lab):
     def stop(signum, _frame):
         raise SystemExit(128 + signum)
     signal.signal(signal.SIGTERM, stop)
-    before, passed, failed = machine_state(), 0, 0
+    before, passed, failed = machine_state(lab.profile), 0, 0
     try:
         for step in steps:
             begun = time.monotonic()
@@ -180,7 +187,7 @@ def main(steps, lab):
     finally:
         try:
             lab.delete()
-            assert_same_state(before, machine_state(), lab.profile)
+            assert_same_state(before, machine_state(lab.profile), lab.profile)
             passed += 1
             print("ok    deleted; the machine is as before")
         except (Failed, subprocess.TimeoutExpired) as e:
