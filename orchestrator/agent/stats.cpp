@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "orchestrator/agent/node_use.h"
 #include "orchestrator/api/time.h"
 
 namespace lab::agent {
@@ -117,14 +118,15 @@ json::Value StatsCollector::summary(const std::vector<ObjectPtr>& pods,
   MemoryUse m = read_memory();
   DiskUse disk = read_disk(options_.root_dir);
   PidUse pids = read_pids();
-  auto used = static_cast<std::uint64_t>(cpu_used_ns());
+  NodeUse use = read_node_use();
+  auto used = static_cast<std::uint64_t>(use.cpu_ns);
   json::Value out;
   json::set(out, options_.node_name, "node", "nodeName");
   json::set(out, time_text(machine_.boot_time * 1'000'000'000), "node", "startTime");
   json::set(out, cpu_value(now, used, rate("", now, used)), "node", "cpu");
-  MemoryNumbers node{static_cast<std::uint64_t>(m.total - m.available),
-                     static_cast<std::uint64_t>(m.total - m.available), static_cast<std::uint64_t>(m.rss),
-                     static_cast<std::uint64_t>(m.page_faults), static_cast<std::uint64_t>(m.major_page_faults)};
+  MemoryNumbers node{static_cast<std::uint64_t>(use.working_set), static_cast<std::uint64_t>(use.working_set),
+                     static_cast<std::uint64_t>(m.rss), static_cast<std::uint64_t>(m.page_faults),
+                     static_cast<std::uint64_t>(m.major_page_faults)};
   json::set(out, memory_value(now, node), "node", "memory");
   json::set(out, m.available, "node", "memory", "availableBytes");
   json::set(out, disk_value(now, disk), "node", "fs");
@@ -207,7 +209,7 @@ std::string StatsCollector::metrics(const std::vector<ObjectPtr>& pods,
   }
   std::string out;
   std::int64_t now = now_ns();
-  MemoryUse m = read_memory();
+  NodeUse use = read_node_use();
   {
     Family f(out, "container_cpu_usage_seconds_total", "counter",
              "Cumulative cpu time consumed by the container in core-seconds");
@@ -223,9 +225,9 @@ std::string StatsCollector::metrics(const std::vector<ObjectPtr>& pods,
     for (const auto& r : rows) f.add(r.labels, r.started);
   }
   Family(out, "node_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the node in core-seconds")
-      .add("", static_cast<double>(cpu_used_ns()) / 1e9, now);
+      .add("", static_cast<double>(use.cpu_ns) / 1e9, now);
   Family(out, "node_memory_working_set_bytes", "gauge", "Current working set of the node in bytes")
-      .add("", static_cast<double>(m.total - m.available), now);
+      .add("", static_cast<double>(use.working_set), now);
   {
     Family f(out, "pod_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the pod in core-seconds");
     for (const auto& p : pod_rows) f.add(p.labels, p.cpu, p.at);

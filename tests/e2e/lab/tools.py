@@ -134,6 +134,7 @@ def top_nodes(lab):
     check(sorted(r[0] for r in rows) == ["node1", "node2"], rows)
     for row in rows:
         check(millicores(row[1]) > 0 and row[2].endswith("%") and row[3].endswith("Mi") and row[4].endswith("%"), row)
+    check(rows[0][3] != rows[1][3], f"both nodes tell the whole machine's memory: {rows}")
     check(lab.kubectl("top", "node", "node2", "--no-headers").startswith("node2 "), "one node by name")
 
 
