@@ -78,13 +78,16 @@ Task<Result<json::Value>> bind(Registry& registry, Call& call) {
   co_return created_status();
 }
 
-Error budget_refusal(std::string why) {
+// With a Retry-After header clients wait by themselves, unseen: only where waiting that long is likely to help. A drain
+// that meets a spent budget must hear of it.
+Error budget_refusal(std::string why, int retry_after_seconds) {
   Error error;
   error.code = Code::kTooManyRequests;
   error.message = "Cannot evict pod as it would violate the pod's disruption budget.";
-  error.details = json::dump(
-      json::Object{{"causes", json::Array{json::Object{{"reason", "DisruptionBudget"}, {"message", std::move(why)}}}},
-                   {"retryAfterSeconds", 10}});
+  json::Object details{
+      {"causes", json::Array{json::Object{{"reason", "DisruptionBudget"}, {"message", std::move(why)}}}}};
+  if (retry_after_seconds > 0) details["retryAfterSeconds"] = retry_after_seconds;
+  error.details = json::dump(json::Value(std::move(details)));
   return error;
 }
 
@@ -98,12 +101,13 @@ bool is_ready(const json::Value& pod) {
 Result<void> take_disruption(json::Value& budget, const std::string& pod, WallTime now) {
   auto name = std::string(json::str(budget, "metadata", "name"));
   if (json::num(budget, "status", "observedGeneration") < json::num(budget, "metadata", "generation"))
-    return Failure(budget_refusal("The disruption budget " + name + " is still being processed by the server."));
+    return Failure(budget_refusal("The disruption budget " + name + " is still being processed by the server.", 10));
   auto allowed = json::num(budget, "status", "disruptionsAllowed");
   if (allowed <= 0)
     return Failure(budget_refusal(
         "The disruption budget " + name + " needs " + std::to_string(json::num(budget, "status", "desiredHealthy")) +
-        " healthy pods and has " + std::to_string(json::num(budget, "status", "currentHealthy")) + " currently"));
+            " healthy pods and has " + std::to_string(json::num(budget, "status", "currentHealthy")) + " currently",
+        0));
   json::set(budget, allowed - 1, "status", "disruptionsAllowed");
   json::set(budget, api::format_time(now), "status", "disruptedPods", std::string_view(pod));
   return {};
