@@ -78,6 +78,7 @@ NodeServices Agent::Impl::make_services() {
           },
       .service_environment = [this](const std::string& ns, bool links) { return service_environment(ns, links); },
       .node_facts = [this] { return node_facts(); },
+      .refuse = [this](const json::Value& pod) { return refuse(pod); },
       .memory_capacity = capacity.memory};
 }
 
@@ -101,6 +102,10 @@ Result<void> Agent::Impl::start(Scope& s) {
   LAB_TRY(auto made, AgentServer::start(options, make_backend()));
   server = std::move(made);
   if (keeper && server) keeper->set_port(server->port());
+  if (keeper)
+    keeper->on_ready([this] {
+      for (auto& [uid, worker] : workers) worker->try_again_now();
+    });
 
   auto stop = s.token();
   s.spawn("relist", [this, stop]() -> Task<void> {
@@ -120,10 +125,19 @@ Result<void> Agent::Impl::start(Scope& s) {
     pod_informer->start(s);
     s.spawn("mirror pods", mirror_loop(stop));
   }
+  if (server) s.spawn("server", stop_server(stop));
   s.spawn("manifests", manifest_loop(stop));
   s.spawn("orphans", adopt_or_remove_orphans(stop));
   s.spawn("collector", gc_loop(stop));
   return {};
+}
+
+// The server ends while this loop still runs: a request under way may be waiting for an answer from here.
+Task<void> Agent::Impl::stop_server(std::stop_token stop) {
+  Event never;
+  while (co_await never.wait(stop)) {
+  }
+  co_await pool.run([this] { server->stop(); });
 }
 
 Agent::Agent(AgentOptions options, client::Client* api, Loop& loop)

@@ -19,6 +19,7 @@ struct Agent::Impl {
   Impl(AgentOptions o, client::Client* a, Loop& l);
 
   Result<void> start(Scope& scope);
+  Task<void> stop_server(std::stop_token stop);
   NodeServices make_services();
 
   // agent_pods.cpp
@@ -49,6 +50,7 @@ struct Agent::Impl {
   std::vector<ObjectPtr> pods() const;
   Variables service_environment(const std::string& ns, bool links) const;
   PodFacts node_facts() const;
+  std::optional<std::pair<std::string, std::string>> refuse(const json::Value& pod) const;
   void event(const json::Value& pod, std::string type, std::string reason, std::string message, std::string path);
 
   AgentOptions options;
@@ -72,7 +74,8 @@ struct Agent::Impl {
   std::unique_ptr<NodeKeeper> keeper;
   std::unique_ptr<NodeServices> services;
   std::map<std::string, std::unique_ptr<PodWorker>> workers;  // by uid
-  std::map<std::string, ObjectPtr> static_pods;               // by uid, as the manifests say now
+  std::set<std::string> finished;                // uids that are done with here, while their objects are still seen
+  std::map<std::string, ObjectPtr> static_pods;  // by uid, as the manifests say now
   std::map<std::string, std::string> manifest_problems;
   std::map<std::string, ObjectPtr> mirrors;  // "namespace/name" -> the API's object
   bool manifests_read = false;

@@ -36,6 +36,40 @@ std::vector<ObjectPtr> Agent::Impl::pods() const {
   return out;
 }
 
+// The scheduler counts before it binds; but a pod may be bound by hand, or by a scheduler that did not know of another.
+std::optional<std::pair<std::string, std::string>> Agent::Impl::refuse(const json::Value& pod) const {
+  auto asked = [](const json::Value& p) {
+    std::pair<std::int64_t, std::int64_t> sum;
+    for (const auto& c : containers_of(p)) {
+      if (!c.long_lived()) continue;
+      auto r = requests_of(*c.spec);
+      sum.first += r.cpu_milli.value_or(0);
+      sum.second += r.memory.value_or(0);
+    }
+    return sum;
+  };
+  auto [cpu, memory] = asked(pod);
+  std::int64_t used_cpu = 0, used_memory = 0, count = 0;
+  for (const auto& [uid, worker] : workers) {
+    if (uid == uid_of(pod) || worker->terminated()) continue;
+    auto [c, m] = asked(*worker->pod());
+    used_cpu += c;
+    used_memory += m;
+    ++count;
+  }
+  auto full = [](const std::string& what, std::int64_t want, std::int64_t used, std::int64_t have) {
+    return std::pair("OutOf" + what, "Node didn't have enough resource: " + what +
+                                         ", requested: " + std::to_string(want) + ", used: " + std::to_string(used) +
+                                         ", capacity: " + std::to_string(have));
+  };
+  if (count + 1 > options.max_pods) return full("pods", 1, count, options.max_pods);
+  if (cpu > 0 && used_cpu + cpu > capacity.allocatable_cpu_milli)
+    return full("cpu", cpu, used_cpu, capacity.allocatable_cpu_milli);
+  if (memory > 0 && used_memory + memory > capacity.allocatable_memory)
+    return full("memory", memory, used_memory, capacity.allocatable_memory);
+  return std::nullopt;
+}
+
 void Agent::Impl::on_pod(const ObjectPtr& old, const ObjectPtr& now) {
   const ObjectPtr& any = now ? now : old;
   if (is_mirror(*any)) {
@@ -51,17 +85,21 @@ void Agent::Impl::on_pod(const ObjectPtr& old, const ObjectPtr& now) {
     return;
   }
   if (old && (!now || uid_of(*old) != uid_of(*now))) forget_source(uid_of(*old));
-  if (now) dispatch(now);
+  if (now) {
+    dispatch(now);
+    statuses->observed(now);
+  }
 }
 
 void Agent::Impl::dispatch(const ObjectPtr& pod) {
   if (auto* w = find(uid_of(*pod)))
     w->update(pod);
-  else
+  else if (!finished.contains(uid_of(*pod)))
     start_worker(pod, false);
 }
 
 void Agent::Impl::forget_source(const std::string& uid) {
+  finished.erase(uid);
   if (auto* w = find(uid)) w->remove();
 }
 
@@ -97,6 +135,8 @@ Task<void> Agent::Impl::run_worker(std::string uid, bool from_api, std::stop_tok
   }
   co_await worker->run(stop);
   if (worker->finished()) {
+    // Late news of a pod whose object was just deleted, or waits for finalizers, must not bring it back to life.
+    if (from_api && pod_informer->get(key)) finished.insert(uid);
     workers.erase(uid);
     mirrors_due.notify();
   }

@@ -201,6 +201,7 @@ Task<json::Value> NodeKeeper::current_status() {
   put_condition(list, "Ready", ready_, ready_ ? "KubeletReady" : "KubeletNotReady",
                 ready_ ? "kubelet is posting ready status" : problem);
   if (was_ready != ready_) log::info(ready_ ? "the node is ready" : "the node is not ready", {{"why", problem}});
+  if (ready_ && !was_ready && on_ready_) on_ready_();
   json::set(s, std::move(list), "conditions");
 
   json::Array addresses;

@@ -5,6 +5,7 @@
 // plane sees that the node lives.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "base/io/pool.h"
@@ -40,6 +41,7 @@ class NodeKeeper {
   Task<void> status_loop(std::stop_token stop);
   Task<void> lease_loop(std::stop_token stop);
   void set_port(int port) { port_ = port; }
+  void on_ready(std::function<void()> call) { on_ready_ = std::move(call); }  // each time the node becomes ready
   const std::string& uid() const { return uid_; }
   bool ready() const { return ready_; }
   Task<bool> wait_registered(std::stop_token stop);
@@ -60,6 +62,7 @@ class NodeKeeper {
   NodeCapacity capacity_;
   std::string node_ip_, uid_, runtime_version_, pod_cidr_;
   client::EventRecorder& events_;
+  std::function<void()> on_ready_;
   int port_ = 0;
   bool ready_ = false, registered_ = false;
   json::Value written_;  // the status as it was written last, heartbeats left out

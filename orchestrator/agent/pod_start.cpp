@@ -51,8 +51,12 @@ Task<StartResult<>> PodWorker::ensure_sandbox(std::stop_token stop) {
   auto volumes =
       begin<StartResult<>>(scope_, "volumes", ensure_volumes(0s), std::unexpected(StartError{"Cancelled", ""}));
   auto config = make_sandbox_config(*pod_, node_.options, attempt, node_.cgroups.parent_of(*pod_), *resolv);
-  std::string handler(json::str(*pod_, "spec", "runtimeClassName"));
-  auto id = co_await node_.cri.run_sandbox(std::move(config), handler == "runc" ? "" : handler);
+  auto handler = co_await runtime_handler();
+  Result<std::string> id = fail(Code::kInternal, "");
+  if (handler)
+    id = co_await node_.cri.run_sandbox(std::move(config), *handler);
+  else
+    id = std::unexpected(handler.error());
   auto mounted = co_await volumes.wait();
   if (!id) {
     if (!stop.stop_requested())
@@ -62,6 +66,16 @@ Task<StartResult<>> PodWorker::ensure_sandbox(std::stop_token stop) {
   co_await observe();
   if (!mounted) co_return mounted;
   co_return StartResult<>{};
+}
+
+// The runtime's own name for the pod's RuntimeClass; "" is its default.
+Task<Result<std::string>> PodWorker::runtime_handler() {
+  static constexpr client::Resource kClasses{"node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", false};
+  std::string name(json::str(*pod_, "spec", "runtimeClassName"));
+  if (name.empty()) co_return std::string();
+  if (!node_.api) co_return fail(Code::kUnavailable, "RuntimeClass \"" + name + "\" needs an API server");
+  LAB_CO_TRY(auto object, co_await node_.api->get(kClasses, "", name));
+  co_return std::string(json::str(object, "handler"));
 }
 
 std::uint32_t PodWorker::next_attempt(const std::string& name) const {

@@ -28,6 +28,11 @@ void PodWorker::wake() {
   wake_.notify();
 }
 
+void PodWorker::try_again_now() {
+  retries_.clear();
+  wake();
+}
+
 void PodWorker::update(ObjectPtr pod) {
   pod_ = std::move(pod);
   // A shorter grace period while the containers are being stopped: ask the runtime again, it takes the sooner end.
@@ -134,7 +139,16 @@ Duration PodWorker::deadline_left() const {
 
 bool PodWorker::refuse() {
   auto os = json::str(*pod_, "spec", "os", "name");
-  if (os.empty() || os == "linux") return false;
+  if (os.empty() || os == "linux") {
+    // Room is asked for once, before anything of the pod stands here; static pods always have it.
+    if (std::exchange(admitted_, true) || is_static(*pod_) || !observed_.empty()) return false;
+    auto why = node_.refuse(*pod_);
+    if (!why) return false;
+    failure_reason_ = why->first;
+    failure_message_ = "Pod was rejected: " + why->second;
+    emit("Warning", why->first, why->second);
+    return true;
+  }
   failure_reason_ = "PodOSNotSupported";
   failure_message_ = "Failed to admit pod as the OS field doesn't match node OS";
   return true;
@@ -212,7 +226,7 @@ Task<bool> PodWorker::apply(PodActions actions, std::stop_token stop) {
     if (auto done = co_await ensure_sandbox(stop); !done) {
       for (const auto& c : actions.start)
         if (done.error().reason != "Cancelled") waiting_.insert_or_assign(c.name, StartError{"ContainerCreating", ""});
-      retry_later("", 500ms);
+      retry_later("", 100ms);
       co_return false;
     }
     retries_.erase("");
@@ -252,7 +266,7 @@ Task<bool> PodWorker::apply(PodActions actions, std::stop_token stop) {
       changed = true;
     } else {
       waiting_[c.name] = done.error();
-      retry_later(c.name, 1s);
+      retry_later(c.name, 200ms);
       if (c.kind == ContainerRef::kInit) break;
     }
   }
@@ -267,7 +281,7 @@ void PodWorker::retry_within(Duration d) {
 
 void PodWorker::retry_later(const std::string& what, Duration first) {
   Retry& r = retries_[what];
-  Duration pause = std::min<Duration>(first * (1 << std::min(r.failures++, 5)), 10s);
+  Duration pause = std::min<Duration>(first * (1 << std::min(r.failures++, 7)), 10s);
   r.at = node_.loop.now() + pause;
   retry_within(pause);
 }
@@ -295,8 +309,7 @@ void PodWorker::report(Duration delay) {
                   .started = [this](const std::string& c) { return prober_.started(c); },
                   .now = node_.loop.wall(),
                   .failure_reason = failure_reason_,
-                  .failure_message = failure_message_,
-                  .volumes_ready = volumes_ready_};
+                  .failure_message = failure_message_};
   ObjectPtr target = is_static(*pod_) ? mirror_ : pod_;
   json::Value status = make_pod_status(in);
   // A static pod without a mirror yet: kept until there is one.

@@ -40,6 +40,8 @@ struct NodeServices {
       event;
   std::function<Variables(const std::string& ns, bool links)> service_environment;
   std::function<PodFacts()> node_facts;  // without the pod's own addresses
+  // Why this node has no room for the pod: reason and message; empty: it has.
+  std::function<std::optional<std::pair<std::string, std::string>>(const json::Value& pod)> refuse;
   std::int64_t memory_capacity = 0;
 };
 
@@ -53,6 +55,7 @@ class PodWorker {
   void set_mirror(ObjectPtr mirror);  // the API's object of a static pod; null when it is gone
   void remove();                      // its source does not name it any more
   void wake();
+  void try_again_now();  // what failed may work now: the pod network has come up
 
   const ObjectPtr& pod() const { return pod_; }
   const PodRuntime& runtime() const { return observed_; }
@@ -79,6 +82,7 @@ class PodWorker {
 
   // pod_start.cpp
   Task<StartResult<>> ensure_sandbox(std::stop_token stop);
+  Task<Result<std::string>> runtime_handler();
   Task<StartResult<>> ensure_volumes(Duration max_age);
   Task<StartResult<>> start_container(ContainerRef container);
   Task<StartResult<>> create_and_start(ContainerRef container, std::uint32_t attempt);
@@ -104,7 +108,7 @@ class PodWorker {
   PodRuntime observed_;
   Event wake_;
   bool dirty_ = true, removed_ = false, terminated_ = false, finished_ = false, observed_once_ = false;
-  bool terminating_ = false;
+  bool terminating_ = false, admitted_ = false;
   std::int64_t terminating_grace_ = 0;
   std::set<std::string> being_stopped_;
   Backoff backoff_;

@@ -151,9 +151,17 @@ void Prober::sync(const ObjectPtr& pod, const PodRuntime& runtime, const std::st
     state->id = now->id;
     state->has_startup = json::has(*c.spec, "startupProbe");
     state->has_readiness = json::has(*c.spec, "readinessProbe");
+    // A container that an earlier agent found ready is so until a probe says otherwise.
+    for (const char* list : {"containerStatuses", "initContainerStatuses"})
+      for (const auto& s : json::list(*pod, "status", list))
+        if (json::str(s, "containerID").ends_with(now->id)) {
+          state->ready = json::flag(s, "ready");
+          state->startup_passed = json::flag(s, "started");
+        }
     containers_[c.name] = state;
     for (const char* type : {"startup", "readiness", "liveness"})
-      if (json::has(*c.spec, std::string(type) + "Probe"))
+      if (!(state->startup_passed && std::string_view(type) == "startup") &&
+          json::has(*c.spec, std::string(type) + "Probe"))
         scope_.spawn(std::string(type) + " probe", run(state, pod, c, type, pod_ip));
   }
 }

@@ -92,9 +92,7 @@ Result<std::unique_ptr<AgentServer>> AgentServer::start(const AgentOptions& opti
   return self;
 }
 
-AgentServer::~AgentServer() {
-  if (server_) server_->shutdown(0s);
-}
+AgentServer::~AgentServer() = default;
 
 Result<void> AgentServer::reload_tls(std::string certificate_pem, std::string key_pem) {
   {

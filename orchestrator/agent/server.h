@@ -51,6 +51,8 @@ class AgentServer {
   // Null when the options say that none is to run.
   static Result<std::unique_ptr<AgentServer>> start(const AgentOptions& options, ServerBackend backend);
   ~AgentServer();
+  // Ends all connections; blocks until their handlers have ended. Not on the agent's loop, which they may wait for.
+  void stop() { server_->shutdown(Duration::zero()); }
   int port() const { return server_->port(); }
   Result<void> reload_tls(std::string certificate_pem, std::string key_pem);
 

@@ -24,7 +24,6 @@ struct StatusInputs {
   std::function<bool(const std::string& container)> started;       // running and the startup probe has passed
   WallTime now;
   std::string failure_reason, failure_message;  // the pod as a whole has failed: DeadlineExceeded, Evicted
-  bool volumes_ready = false;
 };
 json::Value make_pod_status(const StatusInputs& in);
 

@@ -32,6 +32,36 @@ void StatusManager::set(const ObjectPtr& target, const std::string& uid, json::V
   }
 }
 
+namespace {
+
+std::string_view condition(const json::Value& status, std::string_view type) {
+  for (const auto& c : json::list(status, "conditions"))
+    if (json::str(c, "type") == type) return json::str(c, "status");
+  return {};
+}
+
+}  // namespace
+
+void StatusManager::observed(const ObjectPtr& pod) {
+  auto it = entries_.find(uid_of(*pod));
+  if (it == entries_.end() || !client_ || it->second->dirty || it->second->gone || it->second->wanted.is_null()) return;
+  auto& entry = it->second;
+  const auto& shown = json::at(*pod, "status");
+  bool same = true;
+  for (std::string_view type : {"Ready", "ContainersReady"})
+    same = same && condition(shown, type) == condition(entry->wanted, type);
+  // An answer that is on its way to the informer shows an older state; it is followed by the one that was written.
+  if (same || shown == entry->last_seen) return;
+  entry->last_seen = shown;
+  entry->stored = shown;
+  entry->dirty = true;
+  entry->changed.notify();
+  if (!entry->running) {
+    entry->running = true;
+    scope_.spawn("pod status", write_loop(entry));
+  }
+}
+
 const json::Value& StatusManager::last(const std::string& uid) const {
   auto it = entries_.find(uid);
   return it == entries_.end() ? json::null_value() : it->second->wanted;

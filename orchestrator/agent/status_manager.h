@@ -20,6 +20,9 @@ class StatusManager {
   // `target` is the API's object: the pod itself, or a static pod's mirror. `delay`: the write may wait that long for a
   // newer status (the first one of a pod that is about to run).
   void set(const ObjectPtr& target, const std::string& uid, json::Value status, Duration delay = Duration::zero());
+  // What the API server shows now. Others may write conditions too: the node life cycle marks the pods of a silent node
+  // not ready, and it is for its agent to say that they are. A difference in readiness is written anew.
+  void observed(const ObjectPtr& pod);
   // What was set last; null when nothing was.
   const json::Value& last(const std::string& uid) const;
   // True when the newest status is on the server (or no server is used, or the pod is gone there).
@@ -31,6 +34,7 @@ class StatusManager {
   struct Entry {
     ObjectPtr target;
     json::Value wanted, stored;  // stored: what the server is known to hold
+    json::Value last_seen;       // the status that observed() set right last
     bool running = false, gone = false, dirty = false;
     TimePoint not_before;
     Event changed;

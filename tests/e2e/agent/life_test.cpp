@@ -41,6 +41,22 @@ TEST_F(Life, ARestartedAgentDisturbsNothing) {
   EXPECT_EQ(condition(after, "Ready"), "True");
 }
 
+TEST_F(Life, ARestartedAgentKeepsReadyWhatWasReady) {
+  cluster().run_pod(R"y({apiVersion: v1, kind: Pod, metadata: {name: probed}, spec: {nodeName: n1,
+    terminationGracePeriodSeconds: 1, containers: [{name: main, image: "localhost/busybox:1", command: [sleep, "1000"],
+    readinessProbe: {exec: {command: ["true"]}, initialDelaySeconds: 1, periodSeconds: 3600},
+    startupProbe: {exec: {command: ["true"]}, periodSeconds: 1}}]}})y");
+  ASSERT_TRUE(cluster().wait_pod("probed", [](const json::Value& p) { return condition(p, "Ready") == "True"; }));
+  auto before = cluster().pod("probed");
+  restart_agent();
+  ASSERT_TRUE(eventually([&] { return json::has(agent().pod("default", "probed"), "status", "containerStatuses"); }));
+  EXPECT_EQ(condition(agent().pod("default", "probed"), "Ready"), "True");
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(json::str(cluster().pod("probed"), "metadata", "resourceVersion"),
+            json::str(before, "metadata", "resourceVersion"))
+      << "nothing about it has changed";
+}
+
 TEST_F(Life, PodsDeletedWhileNoAgentRanAreRemoved) {
   cluster().run_pod(sleeper("forgotten"));
   ASSERT_TRUE(cluster().wait_phase("forgotten", "Running"));

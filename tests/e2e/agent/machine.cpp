@@ -67,6 +67,7 @@ void import_image(Machine& m, const std::string& name, const std::string& root, 
 void Machine::set_up_namespaces(const std::string& dir, const std::string& cgroup_root) {
   ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   ::mount("proc", "/proc", "proc", 0, nullptr);
+  ::mount("tmpfs", "/run", "tmpfs", 0, "mode=0755");  // containerd and CNI put sockets and namespaces there
   loopback_up();
   ::setenv("AGENT_TEST_DIR", dir.c_str(), 1);
   ::setenv("AGENT_TEST_CGROUP", cgroup_root.c_str(), 1);

@@ -279,6 +279,28 @@ TEST_F(Pod, MissingConfigMapAndImageAreExplained) {
   EXPECT_TRUE(cluster().wait_phase("offline", "Running"));
 }
 
+TEST_F(Pod, WithoutRoomIsRefused) {
+  cluster().run_pod(R"y({apiVersion: v1, kind: Pod, metadata: {name: huge}, spec: {nodeName: n1, containers: [
+    {name: main, image: "localhost/busybox:1", resources: {requests: {cpu: "1000"}}}]}})y");
+  ASSERT_TRUE(cluster().wait_phase("huge", "Failed"));
+  EXPECT_EQ(json::str(cluster().pod("huge"), "status", "reason"), "OutOfcpu");
+  EXPECT_NE(json::str(cluster().pod("huge"), "status", "message").find("requested: 1000000"), std::string::npos);
+}
+
+TEST_F(Pod, EphemeralContainersJoinARunningPod) {
+  cluster().run_pod(R"y({apiVersion: v1, kind: Pod, metadata: {name: debugged}, spec: {nodeName: n1,
+    terminationGracePeriodSeconds: 1, containers: [{name: main, image: "localhost/busybox:1", command: [sleep, "3000"]}]}})y");
+  ASSERT_TRUE(cluster().wait_phase("debugged", "Running"));
+  auto r = cluster().kubectl({"debug", "debugged", "--image=localhost/busybox:1", "-c", "tool", "--target=main", "--",
+                              "sh", "-c", "ps; sleep 1000"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  ASSERT_TRUE(cluster().wait_pod(
+      "debugged", [](const json::Value& p) { return json::has(status_of(p, "tool"), "state", "running"); }));
+  EXPECT_TRUE(eventually([&] {
+    return cluster().kubectl({"logs", "debugged", "-c", "tool"}).out.find("sleep 3000") != std::string::npos;
+  }));
+}
+
 TEST_F(Pod, ProbesDecideReadinessAndRestarts) {
   cluster().run_pod(R"y(
 apiVersion: v1

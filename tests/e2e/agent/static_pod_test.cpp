@@ -19,6 +19,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: web, namespace: kube-system}
 spec:
+  terminationGracePeriodSeconds: 1
   containers:
   - name: main
     image: localhost/busybox:1
