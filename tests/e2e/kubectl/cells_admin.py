@@ -39,7 +39,8 @@ def whoami(k):
 
 @cell("auth reconcile")
 def reconcile(k):
-    role = "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: mended}, rules: [{apiGroups: [''], resources: [pods], verbs: [%s]}]}"
+    role = "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: mended, namespace: " + k.ns + \
+           "}, rules: [{apiGroups: [''], resources: [pods], verbs: [%s]}]}"
     k.ok("auth", "reconcile", "-f", "-", input=role % "get", has="^role.rbac.authorization.k8s.io/mended reconciled$")
     k.ok("auth", "reconcile", "-f", "-", input=role % "get, list", has="mended reconciled$")
     verbs = {v for rule in json.loads(k.ok("get", "role", "mended", "-o", "json"))["rules"] for v in rule["verbs"]}
@@ -86,10 +87,10 @@ def certificate(k):
     k.until("Approved,Issued", "get", "csr", yes)
     k.file("csr.crt", base64.b64decode(k.get(f"csr/{yes}", ".status.certificate")))
     k.ok("describe", "csr", yes, has=[r"^Status:\s+Approved,Issued$", rf"Common Name:\s+{yes}"])
-    cluster = k.ok("config", "view", "--minify", "-o", "jsonpath={.clusters[0].name}")
-    k.ok("config", "set-credentials", "reader", "--client-certificate=" + k.file("csr.crt"), "--client-key=" + k.file("csr.key"), "--embed-certs")
-    k.ok("config", "set-context", "reader", f"--cluster={cluster}", "--user=reader")
-    k.fails(f'User "{yes}" cannot list resource "pods"', "--context=reader", "get", "pods")
+    config = json.loads(k.ok("config", "view", "--raw", "--minify", "-o", "json"))
+    config["users"][0]["user"] = {"client-certificate": k.file("csr.crt"), "client-key": k.file("csr.key")}
+    reader = k.file("reader.conf", json.dumps(config))
+    k.fails(f'User "{yes}" cannot list resource "pods"', "--kubeconfig", reader, "get", "pods")
     k.ok("delete", "csr", yes, no)
 
 
@@ -105,7 +106,7 @@ def top(k):
     check(t.columns == ["POD", "NAME", "CPU(cores)", "MEMORY(bytes)"] and sorted(r["NAME"] for r in t.rows) == ["loud", "quiet"], f"{t.rows}")
     k.ok("top", "pods", "-l", "app=shell", "--no-headers", has=r"^shell\s+\d+m\s+\d+Mi\s*$", lacks="talker")
     k.ok("top", "pods", "-A", has=rf"^{k.ns}\s+shell\s")
-    k.fails(r'pods "?nobody"? not found|podmetrics.*"?nobody"? not found', "top", "pod", "nobody")
+    k.fails(r'pods "?nobody"? not found|(podmetrics|pods).metrics.k8s.io ".*nobody" not found', "top", "pod", "nobody")
 
 
 @cell("events", since=26)
