@@ -42,6 +42,7 @@ apiserver::ServerOptions server_options(const Invocation& in, store::Store* stor
   o.service_cidr = in.get("service-cluster-ip-range");
   o.service_dns_domain = in.get("cluster-domain");
   o.advertise_address = in.get("advertise-address");
+  o.default_toleration_seconds = static_cast<int>(in.number("default-toleration-seconds"));
   return o;
 }
 

@@ -49,7 +49,8 @@ Result<void> Core::wire() {
   authorizer = options.authorization ? authz::make_authorizer(*cache) : authz::make_allow_all();
   LAB_TRY(policy, hooks::make_write_policy({.service_cidr = options.service_cidr,
                                             .node_port_first = options.node_port_first,
-                                            .node_port_last = options.node_port_last},
+                                            .node_port_last = options.node_port_last,
+                                            .failure_toleration = options.default_toleration_seconds},
                                            *authorizer));
   registry = std::make_unique<Registry>(*options.store, *cache, kinds, *policy);
   add_pod_calls(calls, *registry);

@@ -44,6 +44,7 @@ struct ServerOptions {
   std::string service_cidr = "10.96.0.0/12";
   std::string service_dns_domain = "cluster.local";
   int node_port_first = 30000, node_port_last = 32767;
+  int default_toleration_seconds = 300;  // how long pods stay on a lost node, unless they say otherwise
   std::string advertise_address;  // in the `kubernetes` Service's endpoints; empty: not kept up
   int advertise_port = 0;         // 0: the port listened on
 

@@ -2,7 +2,7 @@
 
 namespace lab::apiserver::admission {
 
-std::vector<Plugin> make_plugins(const authz::ChainAuthorizer& authorizer) {
+std::vector<Plugin> make_plugins(const authz::ChainAuthorizer& authorizer, int failure_toleration) {
   return {
       {"NamespaceLifecycle", namespace_lifecycle},
       {"LimitRanger", limit_ranger},
@@ -10,7 +10,10 @@ std::vector<Plugin> make_plugins(const authz::ChainAuthorizer& authorizer) {
       {"NodeRestriction", node_restriction},
       {"TaintNodesByCondition", taint_nodes_by_condition},
       {"Priority", priority},
-      {"DefaultTolerationSeconds", default_toleration_seconds},
+      {"DefaultTolerationSeconds",
+       [failure_toleration](WriteContext& ctx, const json::Value* old, json::Value* object) {
+         return default_toleration_seconds(ctx, old, object, failure_toleration);
+       }},
       {"DefaultStorageClass", default_storage_class},
       {"StorageObjectInUseProtection", storage_object_in_use},
       {"RuntimeClass", runtime_class},

@@ -22,7 +22,8 @@ struct Plugin {
 };
 
 // In the order they run.
-std::vector<Plugin> make_plugins(const authz::ChainAuthorizer& authorizer);
+inline constexpr int kFailureToleration = 300;  // seconds that pods stay on a node that is lost, unless they say otherwise
+std::vector<Plugin> make_plugins(const authz::ChainAuthorizer& authorizer, int failure_toleration = kFailureToleration);
 
 // The plugins, one file each.
 Result<void> namespace_lifecycle(WriteContext&, const json::Value* old, json::Value* object);
@@ -30,7 +31,8 @@ Result<void> service_account(WriteContext&, const json::Value* old, json::Value*
 Result<void> node_restriction(WriteContext&, const json::Value* old, json::Value* object);
 Result<void> taint_nodes_by_condition(WriteContext&, const json::Value* old, json::Value* object);
 Result<void> priority(WriteContext&, const json::Value* old, json::Value* object);
-Result<void> default_toleration_seconds(WriteContext&, const json::Value* old, json::Value* object);
+Result<void> default_toleration_seconds(WriteContext&, const json::Value* old, json::Value* object,
+                                        int seconds = kFailureToleration);
 Result<void> runtime_class(WriteContext&, const json::Value* old, json::Value* object);
 Result<void> default_storage_class(WriteContext&, const json::Value* old, json::Value* object);
 Result<void> default_ingress_class(WriteContext&, const json::Value* old, json::Value* object);

@@ -11,11 +11,8 @@ namespace {
 using json::Object;
 using json::Value;
 
-constexpr int kFailureToleration = 300;  // seconds
-
-Object toleration(const char* key) {
-  return Object{
-      {"effect", "NoExecute"}, {"key", key}, {"operator", "Exists"}, {"tolerationSeconds", kFailureToleration}};
+Object toleration(const char* key, int seconds) {
+  return Object{{"effect", "NoExecute"}, {"key", key}, {"operator", "Exists"}, {"tolerationSeconds", seconds}};
 }
 
 bool tolerates(const Value& pod, std::string_view key) {
@@ -72,11 +69,11 @@ Result<void> priority(WriteContext& ctx, const Value* old, Value* object) {
   return {};
 }
 
-Result<void> default_toleration_seconds(WriteContext& ctx, const Value* old, Value* object) {
+Result<void> default_toleration_seconds(WriteContext& ctx, const Value* old, Value* object, int seconds) {
   if (!is(ctx, "", "pods") || !is_create(ctx, old, object)) return {};
   for (const char* key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
     if (tolerates(*object, key)) continue;
-    make_list(*object, "spec", "tolerations").push_back(toleration(key));
+    make_list(*object, "spec", "tolerations").push_back(toleration(key, seconds));
   }
   return {};
 }

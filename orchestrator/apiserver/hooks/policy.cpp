@@ -12,8 +12,8 @@ namespace {
 
 class Policy final : public WritePolicy {
  public:
-  Policy(std::shared_ptr<ServiceRanges> ranges, const authz::ChainAuthorizer& authorizer)
-      : authorizer_(authorizer), plugins_(admission::make_plugins(authorizer)) {
+  Policy(std::shared_ptr<ServiceRanges> ranges, const authz::ChainAuthorizer& authorizer, int failure_toleration)
+      : authorizer_(authorizer), plugins_(admission::make_plugins(authorizer, failure_toleration)) {
     const std::string rbac = "rbac.authorization.k8s.io";
     table_[{"", "services"}] = service_hooks(std::move(ranges));
     table_[{"", "pods"}] = pod_hooks();
@@ -68,7 +68,7 @@ Result<std::unique_ptr<WritePolicy>> make_write_policy(PolicyOptions options,
                                                        const authz::ChainAuthorizer& authorizer) {
   LAB_TRY(auto network, Network::parse(options.service_cidr));
   auto ranges = std::make_shared<ServiceRanges>(std::move(network), options.node_port_first, options.node_port_last);
-  return std::make_unique<Policy>(std::move(ranges), authorizer);
+  return std::make_unique<Policy>(std::move(ranges), authorizer, options.failure_toleration);
 }
 
 }  // namespace lab::apiserver::hooks
