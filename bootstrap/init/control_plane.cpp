@@ -75,8 +75,15 @@ Result<void> mark_control_plane_phase(InitContext& c) {
   json::Value patch = json::Object();
   json::set(patch, "", "metadata", "labels", kControlPlaneTaint);
   json::set(patch, "", "metadata", "labels", "node.kubernetes.io/exclude-from-external-load-balancers");
-  if (c.options.taint_master)
-    json::set(patch, json::Array{json::Object{{"key", kControlPlaneTaint}, {"effect", "NoSchedule"}}}, "spec", "taints");
+  if (c.options.taint_master) {
+    // The list is replaced as a whole, so what others set (not-ready, for one) goes with it into the patch.
+    LAB_TRY(auto node, cluster->get(client::res::nodes, "", name));
+    json::Array taints = json::list(node, "spec", "taints");
+    bool there = false;
+    for (const auto& t : taints) there = there || json::str(t, "key") == kControlPlaneTaint;
+    if (!there) taints.push_back(json::Object{{"key", kControlPlaneTaint}, {"effect", "NoSchedule"}});
+    json::set(patch, std::move(taints), "spec", "taints");
+  }
   LAB_CHECK(cluster->patch(client::res::nodes, "", name, client::PatchType::kStrategic, patch));
   return {};
 }

@@ -249,7 +249,10 @@ Result<void> delete_lab(const std::string& profile) {
   auto known = load_profile(profile);
   if (!known && known.error().code == Code::kNotFound) LAB_CHECK(forget_profile(profile));
   LAB_TRY(auto p, std::move(known));
-  if (!p.kubeconfig.empty()) LAB_CHECK(remove_context(p.kubeconfig, p.name, p.kubeconfig_made));
+  if (!p.kubeconfig.empty()) {
+    // A file that a person broke since must not keep the lab from going.
+    if (auto r = remove_context(p.kubeconfig, p.name, p.kubeconfig_made); !r) Progress().warn(r.error().text());
+  }
   LAB_TRY(auto driver, make_driver(p));
   LAB_CHECK(driver->remove_all());
   LAB_CHECK(forget_profile(profile));
