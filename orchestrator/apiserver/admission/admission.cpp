@@ -12,7 +12,7 @@ std::vector<Plugin> make_plugins(const authz::ChainAuthorizer& authorizer, int f
       {"Priority", priority},
       {"DefaultTolerationSeconds",
        [failure_toleration](WriteContext& ctx, const json::Value* old, json::Value* object) {
-         return default_toleration_seconds(ctx, old, object, failure_toleration);
+         return default_tolerations(ctx, old, object, failure_toleration);
        }},
       {"DefaultStorageClass", default_storage_class},
       {"StorageObjectInUseProtection", storage_object_in_use},

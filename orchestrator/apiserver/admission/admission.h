@@ -31,8 +31,8 @@ Result<void> service_account(WriteContext&, const json::Value* old, json::Value*
 Result<void> node_restriction(WriteContext&, const json::Value* old, json::Value* object);
 Result<void> taint_nodes_by_condition(WriteContext&, const json::Value* old, json::Value* object);
 Result<void> priority(WriteContext&, const json::Value* old, json::Value* object);
-Result<void> default_toleration_seconds(WriteContext&, const json::Value* old, json::Value* object,
-                                        int seconds = kFailureToleration);
+Result<void> default_toleration_seconds(WriteContext&, const json::Value* old, json::Value* object);
+Result<void> default_tolerations(WriteContext&, const json::Value* old, json::Value* object, int seconds);
 Result<void> runtime_class(WriteContext&, const json::Value* old, json::Value* object);
 Result<void> default_storage_class(WriteContext&, const json::Value* old, json::Value* object);
 Result<void> default_ingress_class(WriteContext&, const json::Value* old, json::Value* object);

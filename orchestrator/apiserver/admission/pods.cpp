@@ -69,7 +69,11 @@ Result<void> priority(WriteContext& ctx, const Value* old, Value* object) {
   return {};
 }
 
-Result<void> default_toleration_seconds(WriteContext& ctx, const Value* old, Value* object, int seconds) {
+Result<void> default_toleration_seconds(WriteContext& ctx, const Value* old, Value* object) {
+  return default_tolerations(ctx, old, object, kFailureToleration);
+}
+
+Result<void> default_tolerations(WriteContext& ctx, const Value* old, Value* object, int seconds) {
   if (!is(ctx, "", "pods") || !is_create(ctx, old, object)) return {};
   for (const char* key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
     if (tolerates(*object, key)) continue;
