@@ -14,6 +14,7 @@ namespace {
 namespace res = client::res;
 using namespace std::chrono_literals;
 
+// Between the two outputs the pod pauses: the runtime reads them apart, and their order in the log is that of reading.
 class Streaming : public ClusterTest {
  protected:
   static void SetUpTestSuite() {
@@ -29,7 +30,7 @@ spec:
   - name: main
     image: localhost/busybox:1
     stdin: true
-    command: [sh, -c, "for i in 1 2 3 4 5; do echo line $i; done; echo to-err >&2; mkdir /www; echo served > /www/x; httpd -p 8080 -h /www; while read w; do echo got $w; done; sleep 1000"]
+    command: [sh, -c, "for i in 1 2 3 4 5; do echo line $i; done; sleep 1; echo to-err >&2; mkdir /www; echo served > /www/x; httpd -p 8080 -h /www; while read w; do echo got $w; done; sleep 1000"]
 )y");
     ASSERT_TRUE(cluster().wait_phase("talker", "Running"));
   }
