@@ -80,7 +80,8 @@ Task<Result<TlsDialed>> dial_tls(std::string host, int port, TlsClientConfig con
 // way.
 std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> stream_pair();
 
-// Copies a to b and b to a until both have ended, one has failed, or `stop` was requested; closes both.
+// Copies a to b and b to a until both have ended, one has failed, or `stop` was requested; closes both. What an end
+// sent before it failed is delivered to the other.
 Task<void> splice(std::unique_ptr<Stream> a, std::unique_ptr<Stream> b, std::stop_token stop = {});
 
 }  // namespace lab

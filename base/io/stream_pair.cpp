@@ -79,21 +79,32 @@ class PairStream final : public Stream {
   bool closed_ = false;
 };
 
-Task<void> copy_one_way(Stream& from, Stream& to) {
+constexpr Duration kLinger = std::chrono::seconds(5);  // for what one end still has to say when the other is gone
+
+struct Direction {
+  bool over = false;
+  Event changed;
+};
+
+// What an end sent before it went is delivered: a write that fails stops this direction only, as the reset of a peer
+// that has answered and gone reaches the writer before the reader has its last bytes. A read that fails lets the other
+// end finish in order.
+Task<void> copy_one_way(Stream& from, Stream& to, Direction& here, Direction& back) {
   std::array<char, 32 * 1024> buffer;
   while (true) {
     auto n = co_await from.read(buffer);
-    if (n && *n == 0) {
+    if (n && *n > 0) {
+      if (co_await to.write({buffer.data(), *n})) continue;
+    } else {
       (void)co_await to.shutdown_write();
-      co_return;
     }
-    bool ok = n.has_value();
-    if (ok) ok = (co_await to.write({buffer.data(), *n})).has_value();
-    if (!ok) {
-      from.close();
-      to.close();
-      co_return;
-    }
+    here.over = true;
+    here.changed.notify();
+    if (n) co_return;
+    from.close();
+    if (!back.over) co_await back.changed.wait_for(kLinger);
+    to.close();
+    co_return;
   }
 }
 
@@ -115,9 +126,10 @@ Task<void> splice(std::unique_ptr<Stream> a, std::unique_ptr<Stream> b, std::sto
       }
     });
   });
+  Direction forth, back;
   Scope scope(loop);
-  scope.start("splice", copy_one_way(*both->first, *both->second));
-  co_await copy_one_way(*both->second, *both->first);
+  scope.start("splice", copy_one_way(*both->first, *both->second, forth, back));
+  co_await copy_one_way(*both->second, *both->first, back, forth);
   // Not close() at once: it would ask the other direction to stop before it has ended by itself.
   co_await scope.close();
   both->first->close();

@@ -77,7 +77,8 @@ class TlsStream final : public Stream {
       int rc = SSL_read_ex(ssl_, into.data(), into.size(), &n);
       int why = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl_, rc);
       int err = errno;
-      if (!out_.empty() && ready_) LAB_CO_CHECK(co_await flush());  // an answer of TLS itself, such as a key update
+      // An answer of TLS itself, such as a key update. What was read counts even where the answer cannot go out.
+      if (!out_.empty() && ready_) (void)co_await flush();
       if (why == SSL_ERROR_NONE) co_return n;
       if (why == SSL_ERROR_ZERO_RETURN) co_return std::size_t{0};
       if (why != SSL_ERROR_WANT_READ) {
@@ -157,7 +158,9 @@ class TlsStream final : public Stream {
       if (!fd_->open()) co_return stream_cancelled();
       if (errno != EAGAIN && errno != EWOULDBLOCK) {
         failed_ = true;
-        co_return stream_error("write to", name_, errno);
+        int err = errno;
+        drop_output();  // nothing goes out any more; what has arrived can still be read
+        co_return stream_error("write to", name_, err);
       }
       if (!co_await fd_->writable()) co_return stream_cancelled();
     }

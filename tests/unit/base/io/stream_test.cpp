@@ -168,6 +168,34 @@ TEST(Splice, JoinsTwoStreamsBothWaysUntilBothEnd) {
   }());
 }
 
+// A server that answers and closes with input unread: the reset must not overtake the answer.
+TEST(Splice, WhatAPeerSaidBeforeItBrokeArrives) {
+  run_task([]() -> Task<void> {
+    auto listener = Listener::bind("127.0.0.1", 0);
+    EXPECT_TRUE(listener);
+    for (int round = 0; round < 20; ++round) {
+      auto dialed = co_await dial_tcp("127.0.0.1", (*listener)->port(), 5s);
+      EXPECT_TRUE(dialed);
+      auto fd = co_await (*listener)->accept();
+      EXPECT_TRUE(fd);
+      auto accepted = accept_plain(fd->release()).stream;
+      auto [a, a2] = stream_pair();
+      std::string answer = pattern(60'000);
+      EXPECT_TRUE(co_await accepted->write(answer));
+      EXPECT_TRUE(co_await (*dialed)->write("never read"));
+      co_await sleep_for(2ms);
+      accepted->close();  // unread input: this resets the connection
+      EXPECT_TRUE(co_await a->write("more input, which cannot be delivered"));
+      Scope scope(*Loop::current());
+      scope.spawn("splice", splice(std::move(a2), std::move(*dialed)));
+      EXPECT_TRUE(co_await read_to_end(*a) == answer) << "round " << round;
+      EXPECT_TRUE(co_await a->shutdown_write());
+      co_await scope.close();
+    }
+    (*listener)->close();
+  }());
+}
+
 TEST(Splice, StopEndsIt) {
   run_task([]() -> Task<void> {
     auto [a, a2] = stream_pair();
