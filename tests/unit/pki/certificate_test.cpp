@@ -109,7 +109,7 @@ std::string with_broken_signature(const std::string& pem, const std::string& dir
   const std::string script =
       "openssl req -in \"$1/x.csr\" -outform der -out \"$1/x.der\" && "
       "size=$(stat -c %s \"$1/x.der\") && "
-      "printf '\\125' | dd of=\"$1/x.der\" bs=1 seek=$((size - 3)) conv=notrunc 2>/dev/null && "
+      "printf '\\125\\125\\125' | dd of=\"$1/x.der\" bs=1 seek=$((size - 3)) conv=notrunc 2>/dev/null && "
       "(echo '-----BEGIN CERTIFICATE REQUEST-----'; base64 \"$1/x.der\"; "
       "echo '-----END CERTIFICATE REQUEST-----')";
   EXPECT_TRUE(fs::write_file(dir + "/x.csr", pem));
