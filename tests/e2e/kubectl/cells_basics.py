@@ -51,6 +51,7 @@ def cluster_info(k):
 @cell("cluster-info dump")
 def cluster_info_dump(k):
     k.until("1", "get", "job", "once", "-o", "jsonpath={.status.succeeded}")
+    k.ok("wait", "--for=condition=Ready", "pod/talker", "--timeout=80s")
     folder = k.file("dump")
     k.ok("cluster-info", "dump", "--namespaces", k.ns, "--output-directory", folder, has="^Cluster info dumped to")
     with open(os.path.join(folder, "nodes.json")) as f:

@@ -1,4 +1,6 @@
 """What changes nodes. These rows run while no other kubectl does anything."""
+import re
+
 from harness import cell, check
 
 SPREAD = """
@@ -63,7 +65,14 @@ def cordon(k):
 
 @cell("drain", alone=True)
 def drain(k):
-    node = k.kept["node"]
+    try:
+        drain_node(k, k.kept["node"])
+    finally:
+        k.run("uncordon", k.kept["node"])   # the next kubectl needs the node
+        k.run("delete", "ns", k.ns, "--wait=false")
+
+
+def drain_node(k, node):
     k.apply(SPREAD)
     k.apply(DAEMON)
     k.ok("rollout", "status", "deploy/spread", "--timeout=80s")
@@ -72,7 +81,7 @@ def drain(k):
     # What stands in the way is named, and the node is cordoned all the same.
     r = k.run("drain", node)
     check(r.code == 1 and "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)" in r.err, f"{r}")
-    check("declare no controller" in r.err and f"{k.ns}/picky" in r.err, f"{r}")
+    check(re.search(f"(declare no controller|not managed by .*StatefulSet) \\(use --force to override\\): {k.ns}/picky", r.err), f"{r}")
     check(k.table("get", "node", node).rows[0]["STATUS"] == "Ready,SchedulingDisabled", "drain cordons first")
     k.apply(BUDGET)
     k.until(r"^spread\s+2\s+N/A\s+0\s", "get", "pdb", "spread")
@@ -83,5 +92,3 @@ def drain(k):
     left = k.ok("get", "pods", "--field-selector", f"spec.nodeName={node}", "-o", "name")
     check("picky" not in left and "spread" not in left and "resident" in left, left)
     k.ok("rollout", "status", "deploy/spread", "--timeout=80s")
-    k.says(f"node/{node} uncordoned", "uncordon", node)
-    k.ok("delete", "ns", k.ns, "--wait=false")
