@@ -7,6 +7,7 @@
 #include <map>
 #include <sstream>
 
+#include "base/yaml/locate.h"
 #include "base/yaml/scalar.h"
 #include "base/yaml/yaml.h"
 
@@ -31,7 +32,8 @@ std::size_t count_nodes(const json::Value& v) {
 // Builds one document from yaml-cpp's events. The first error stays in `error`; later events are then ignored.
 class Builder : public YAML::EventHandler {
  public:
-  explicit Builder(std::vector<std::string>* duplicates) : duplicates_(duplicates) {}
+  Builder(std::vector<std::string>* duplicates, std::map<std::string, Place>* places)
+      : duplicates_(duplicates), places_(places) {}
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -73,6 +75,7 @@ class Builder : public YAML::EventHandler {
     YAML::anchor_t anchor;
     YAML::Mark mark;
     std::string key;
+    std::string path;  // JSON pointer, kept where places are asked for
     bool have_key = false, merge = false;
     std::vector<json::Value> merges;  // values of <<, weaker than the mapping's own keys
   };
@@ -86,7 +89,21 @@ class Builder : public YAML::EventHandler {
     if (!stack_.empty() && stack_.back().value.is_object() && !stack_.back().have_key)
       refuse(mark, "a mapping key must be a scalar");
     if (!error.empty()) return;
-    stack_.push_back({std::move(empty), anchor, mark});
+    Level level{.value = std::move(empty), .anchor = anchor, .mark = mark};
+    if (places_) level.path = path_of_next(mark);
+    stack_.push_back(std::move(level));
+  }
+
+  // The pointer of the value that comes next. A value of a mapping is found where its key stands.
+  std::string path_of_next(const YAML::Mark& mark) {
+    std::string path;
+    if (!stack_.empty()) {
+      const Level& above = stack_.back();
+      path = above.path + "/" +
+             (above.value.is_array() ? std::to_string(above.value.get_array().size()) : pointer_token(above.key));
+    }
+    places_->try_emplace(path, Place{mark.line + 1, mark.column + 1});
+    return path;
   }
 
   void close() {
@@ -119,6 +136,7 @@ class Builder : public YAML::EventHandler {
     }
     Level& level = stack_.back();
     if (level.value.is_array()) {
+      if (places_) path_of_next(mark);
       level.value.get_array().push_back(std::move(value));
     } else if (!level.have_key) {
       take_key(level, std::move(value), mark, merge_key);
@@ -136,6 +154,8 @@ class Builder : public YAML::EventHandler {
     level.key = value.is_string() ? std::string(json::as_str(value)) : json::dump(value);
     level.have_key = true;
     level.merge = merge_key && level.key == "<<";
+    if (places_ && !level.merge)
+      places_->insert_or_assign(level.path + "/" + pointer_token(level.key), Place{mark.line + 1, mark.column + 1});
     if (level.merge || !level.value.get_object().contains(level.key)) return;
     std::string finding =
         "line " + std::to_string(mark.line + 1) + ": key " + json::dump(json::Value(level.key)) + " already set in map";
@@ -146,22 +166,26 @@ class Builder : public YAML::EventHandler {
   }
 
   std::vector<std::string>* duplicates_;
+  std::map<std::string, Place>* places_;
   std::vector<Level> stack_;
   std::map<YAML::anchor_t, json::Value> anchors_;
   std::size_t aliased_ = 0;
 };
 
-Result<std::vector<json::Value>> read(std::string_view text, bool all, std::vector<std::string>* duplicates) {
+Result<std::vector<json::Value>> read(std::string_view text, bool all, std::vector<std::string>* duplicates,
+                                      std::vector<std::map<std::string, Place>>* places = nullptr) {
   std::vector<json::Value> documents;
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     while (parser) {
-      Builder builder(duplicates);
+      std::map<std::string, Place> found;
+      Builder builder(duplicates, places ? &found : nullptr);
       if (!parser.HandleNextDocument(builder)) break;
       if (!builder.error.empty()) return fail(Code::kBadRequest, std::move(builder.error));
       if (builder.root.is_null()) continue;
       documents.push_back(std::move(builder.root));
+      if (places) places->push_back(std::move(found));
       if (!all) break;
     }
   } catch (const YAML::Exception& e) {
@@ -171,6 +195,20 @@ Result<std::vector<json::Value>> read(std::string_view text, bool all, std::vect
 }
 
 }  // namespace
+
+std::string pointer_token(std::string_view key) {
+  std::string out;
+  for (char c : key) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  return out;
+}
+
+Result<std::vector<Document>> parse_located(std::string_view text) {
+  std::vector<std::map<std::string, Place>> places;
+  LAB_TRY(auto values, read(text, true, nullptr, &places));
+  std::vector<Document> out;
+  for (std::size_t i = 0; i < values.size(); ++i) out.push_back({std::move(values[i]), std::move(places[i])});
+  return out;
+}
 
 Result<json::Value> parse(std::string_view text, std::vector<std::string>* duplicates) {
   LAB_TRY(auto documents, read(text, false, duplicates));

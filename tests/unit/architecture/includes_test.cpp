@@ -53,15 +53,16 @@ const std::vector<Row>& rows() {
 
       // bootstrap, from its own ground up.
       {"bootstrap/phases", {"base"}},
+      {"bootstrap/config", plus(kBase, {"orchestrator/api"})},
       {"bootstrap/supervise", {"base"}},
       {"bootstrap/services", {"base", "bootstrap/supervise"}},
       {"bootstrap/common", plus(kClient, {"bootstrap/services"})},
       {"bootstrap/preflight", {"base", "bootstrap/common"}},
       {"bootstrap/init",
-       plus(kClient, {"bootstrap/common", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
+       plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
       {"bootstrap/node", plus(kBase, {"bootstrap/common", "bootstrap/supervise"})},
       {"bootstrap/local", plus(kClient, {"bootstrap/common", "bootstrap/node"})},
-      {"join", plus(kClient, {"bootstrap/common", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
+      {"join", plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
 
       {"labs", plus(kClient, {"bootstrap/"})},
       {"labs/dockercoins", {}},  // programs of the class: nothing of the project is in them

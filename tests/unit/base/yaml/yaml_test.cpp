@@ -1,3 +1,4 @@
+#include "base/yaml/locate.h"
 #include "base/yaml/yaml.h"
 
 #include <gtest/gtest.h>
@@ -89,6 +90,26 @@ TEST(Yaml, DumpThenParseGivesTheSame) {
     ASSERT_TRUE(again) << dump(*value) << again.error().message;
     EXPECT_EQ(json::dump(*again), json::dump(*value)) << dump(*value);
   }
+}
+
+TEST(Yaml, TellsWhereValuesStand) {
+  auto documents = parse_located("a:\n  b/c: 1\n  list:\n  - x\n  - k: {z: 2}\n---\n- 1\n");
+  ASSERT_TRUE(documents);
+  ASSERT_EQ(documents->size(), 2u);
+  auto place = [&](std::size_t document, const char* pointer) {
+    const auto& places = (*documents)[document].places;
+    auto it = places.find(pointer);
+    return it == places.end() ? std::string("nowhere")
+                              : std::to_string(it->second.line) + ":" + std::to_string(it->second.column);
+  };
+  EXPECT_EQ(place(0, "/a"), "1:1");
+  EXPECT_EQ(place(0, "/a/b~1c"), "2:3");
+  EXPECT_EQ(place(0, "/a/list/0"), "4:5");
+  EXPECT_EQ(place(0, "/a/list/1/k"), "5:5");
+  EXPECT_EQ(place(0, "/a/list/1/k/z"), "5:9");
+  EXPECT_EQ(place(0, "/b"), "nowhere");
+  EXPECT_EQ(place(1, "/0"), "7:3");
+  EXPECT_EQ(json::dump((*documents)[0].value), R"({"a":{"b/c":1,"list":["x",{"k":{"z":2}}]}})");
 }
 
 }  // namespace

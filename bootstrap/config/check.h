@@ -1,0 +1,23 @@
+// Checks of documents against the table of fields, for this folder.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/yaml/locate.h"
+#include "bootstrap/config/fields.h"
+
+namespace lab::bootstrap::config {
+
+struct Findings {
+  std::vector<std::string> errors, warnings;  // "line 4, column 3: unknown field \"networking.podSubent\" ..."
+};
+
+void check_fields(const yaml::Document& document, const Fields& fields, unsigned version, Findings& out);
+// The kubelet's own kind: a few fields are taken, and which are not is said; names are not judged.
+void check_kubelet(const yaml::Document& document, Findings& out);
+
+// "line 4, column 3" of a pointer, or of the nearest value above it that stands in the text.
+std::string place_text(const yaml::Document& document, std::string pointer);
+
+}  // namespace lab::bootstrap::config
