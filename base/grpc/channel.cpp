@@ -110,16 +110,22 @@ class StreamCall final : public ::grpc::ClientBidiReactor<::grpc::ByteBuffer, ::
 
 class GrpcChannel final : public Channel {
  public:
-  GrpcChannel(const std::string& target, const std::string& shown) : path_(shown) {
+  GrpcChannel(const std::string& target, const std::string& shown, const ChannelOptions& options)
+      : path_(shown), hint_(options.hint) {
     ::grpc::ChannelArguments args;
     args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);  // how long one attempt may take
     args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
     args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-    args.SetMaxReceiveMessageSize(64 << 20);
+    args.SetMaxReceiveMessageSize(-1);
+    if (options.keepalive) {
+      args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 6000);
+      args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 3000);
+      args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // a watch may be silent for long
+    }
     // Own connections: two channels to one path (tests start a runtime anew) must not share a broken one.
     args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    channel_ = ::grpc::CreateCustomChannel(target, ::grpc::InsecureChannelCredentials(), args);
+    channel_ = ::grpc::CreateCustomChannel(target, credentials(options), args);
     stub_ = std::make_unique<::grpc::GenericStub>(channel_);
   }
 
@@ -161,6 +167,12 @@ class GrpcChannel final : public Channel {
   void shutdown() override { in_flight_.cancel_all(); }
 
  private:
+  static std::shared_ptr<::grpc::ChannelCredentials> credentials(const ChannelOptions& options) {
+    if (!options.tls) return ::grpc::InsecureChannelCredentials();
+    return ::grpc::SslCredentials({.pem_root_certs = options.tls->ca_pem,
+                                   .pem_private_key = options.tls->private_key_pem,
+                                   .pem_cert_chain = options.tls->certificate_pem});
+  }
   static void set_deadline(::grpc::ClientContext& context, Duration timeout) {
     if (timeout > Duration::zero())
       context.set_deadline(std::chrono::system_clock::now() +
@@ -173,12 +185,11 @@ class GrpcChannel final : public Channel {
     Code code = code_of_grpc(status.error_code());
     auto name = method.substr(method.rfind('/') + 1);
     if (code == Code::kUnavailable)
-      return fail(code, name + ": nothing answers on " + path_ + ": " + status.error_message(),
-                  "start the container runtime, or give the path of its socket");
+      return fail(code, name + ": nothing answers on " + path_ + ": " + status.error_message(), hint_);
     return fail(code, name + ": " + status.error_message());
   }
 
-  std::string path_;  // for messages
+  std::string path_, hint_;  // for messages
   std::shared_ptr<::grpc::Channel> channel_;
   std::unique_ptr<::grpc::GenericStub> stub_;
   InFlight in_flight_;
@@ -187,12 +198,14 @@ class GrpcChannel final : public Channel {
 }  // namespace
 
 std::shared_ptr<Channel> Channel::to_unix(const std::string& path) {
-  return std::make_shared<GrpcChannel>("unix:" + path, path);
+  return std::make_shared<GrpcChannel>(
+      "unix:" + path, path, ChannelOptions{.hint = "start the container runtime, or give the path of its socket"});
 }
-std::shared_ptr<Channel> Channel::to_host(const std::string& address, int port) {
+std::shared_ptr<Channel> Channel::to_host(const std::string& address, int port, ChannelOptions options) {
   bool v6 = address.find(':') != std::string::npos;
+  bool v4 = !v6 && address.find_first_not_of("0123456789.") == std::string::npos;
   std::string target = (v6 ? "[" + address + "]" : address) + ":" + std::to_string(port);
-  return std::make_shared<GrpcChannel>((v6 ? "ipv6:" : "ipv4:") + target, target);
+  return std::make_shared<GrpcChannel>((v6 ? "ipv6:" : v4 ? "ipv4:" : "dns:///") + target, target, options);
 }
 
 }  // namespace lab::rpc

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -19,10 +20,22 @@
 
 namespace lab::rpc {
 
+// Whom to trust, and the client's own certificate (both empty: none).
+struct ChannelTls {
+  std::string ca_pem, certificate_pem, private_key_pem;
+};
+
+struct ChannelOptions {
+  std::optional<ChannelTls> tls;  // none: plain text
+  std::string hint;               // what to do when nothing answers
+  bool keepalive = false;         // ask an idle connection every 6 s whether its peer is still there; 3 s to answer
+};
+
 class Channel {
  public:
   static std::shared_ptr<Channel> to_unix(const std::string& path);
-  static std::shared_ptr<Channel> to_host(const std::string& address, int port);  // without TLS
+  // `address` is an IP address or, with TLS checked against it as well, a host name.
+  static std::shared_ptr<Channel> to_host(const std::string& address, int port, ChannelOptions options = {});
   virtual ~Channel() = default;
   // One request, one answer. `timeout` bounds the whole call; zero means no bound.
   virtual Task<Result<std::string>> call(std::string method, std::string request, Duration timeout,

@@ -90,6 +90,12 @@ class Store {
   virtual std::unique_ptr<Watch> watch(std::string start, std::string end, Revision after, WatchFn fn) = 0;
   virtual Revision revision() const = 0;                       // last committed
   virtual void compact(Revision before, CommitDone done) = 0;  // history older than this may go
+
+  // Whether other processes write to it as well. Then what this process knows may be out of date, and sync() tells a
+  // revision that holds every commit acknowledged anywhere before the call.
+  virtual bool shared() const { return false; }
+  virtual void sync(CommitDone done) { done(Committed{revision()}); }
+  virtual bool answers() const { return true; }  // false while a store in another process is away
 };
 
 // First key after all keys that begin with the prefix; empty (no bound) when there is none.

@@ -2,13 +2,17 @@
 
 #include <filesystem>
 
+#include "tests/contract/store/etcd_fixture.h"
+
 namespace lab::store {
 
 std::vector<Backend> backends() {
-  return {{"embedded", [](const std::string& directory, StoreTuning tuning) {
+  return {{"embedded",
+           [](const std::string& directory, StoreTuning tuning) {
              return open_embedded(
                  {.path = directory + "/store.db", .history_bytes = tuning.history_bytes, .history = tuning.history});
-           }}};
+           }},
+          {"etcd", open_etcd_in, /*in_order=*/false}};
 }
 
 TempDir::TempDir() {
@@ -16,6 +20,7 @@ TempDir::TempDir() {
   path_ = ::mkdtemp(pattern.data());
 }
 TempDir::~TempDir() {
+  end_etcd_of(path_);
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
 }

@@ -24,6 +24,7 @@ struct StoreTuning {
 struct Backend {
   std::string name;
   std::function<Result<std::unique_ptr<Store>>(const std::string& directory, StoreTuning tuning)> open;
+  bool in_order = true;  // commits in flight together are made in the order in which they were asked for
 };
 std::vector<Backend> backends();
 
