@@ -60,7 +60,8 @@ class Normalizer {
       }
       const Path below{&path, f->name};
       LAB_CHECK(field({type, *f, below}, entry.value()));
-      if (f->omit_empty && is_empty(*f, entry.value())) gone.emplace_back(name);
+      // An empty list or map is an absent one wherever it stands: protobuf cannot tell them apart.
+      if ((f->omit_empty || f->repeated || f->map) && is_empty(*f, entry.value())) gone.emplace_back(name);
     }
     for (const auto& name : gone) object.stable_erase(object.find(name));
     return {};

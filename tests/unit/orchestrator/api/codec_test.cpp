@@ -156,6 +156,18 @@ TEST(ZeroValues, AreWhatGosEncoderWrites) {
   EXPECT_EQ(json::dump(deployment), before);
 }
 
+TEST(Normalize, AnEmptyListOrMapIsAbsentAsInProtobuf) {
+  for (auto [type, text, left] :
+       {std::tuple{"k8s.io.api.rbac.v1.Role", R"({"rules":[]})", "{}"},
+        {"k8s.io.api.discovery.v1.EndpointSlice", R"({"endpoints":[{"addresses":[]}]})", R"({"endpoints":[{}]})"},
+        {"k8s.io.api.core.v1.ConfigMap", R"({"data":{},"binaryData":{}})", "{}"},
+        {"k8s.io.api.networking.v1.NetworkPolicySpec", R"({"podSelector":{}})", R"({"podSelector":{}})"}}) {
+    json::Value value = object(text);
+    ASSERT_TRUE(normalize(*find_type(type), value)) << text;
+    EXPECT_EQ(json::dump(value), left) << text;
+  }
+}
+
 TEST(Body, IsReadByContentType) {
   auto yaml = decode_body("application/yaml", "a: 1\na: 2\n");
   ASSERT_TRUE(yaml);

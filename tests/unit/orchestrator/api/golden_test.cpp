@@ -1,8 +1,12 @@
 // The API's own golden data: each kind once as JSON and once as protobuf, every field set.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "base/fs.h"
 #include "orchestrator/api/codec.h"
+#include "orchestrator/api/kind.h"
 
 namespace lab::api {
 namespace {
@@ -54,13 +58,26 @@ const std::vector<Golden>& golden() {
   return all;
 }
 
-TEST(Golden, CoversTheKindsServed) {
-  EXPECT_GE(golden().size(), 105u);
-  for (std::string_view kind : {"core.v1.Pod", "core.v1.Node", "apps.v1.Deployment", "batch.v1.Job", "core.v1.Status",
-                                "rbac.authorization.k8s.io.v1.Role", "autoscaling.v2.HorizontalPodAutoscaler",
-                                "certificates.k8s.io.v1.CertificateSigningRequest", "policy.v1beta1.Eviction"})
-    EXPECT_TRUE(std::ranges::any_of(golden(), [&](const Golden& g) { return g.name == std::string(kind) + ".json"; }))
-        << kind;
+// Kinds served for which the packages hold no pair, and why. Nothing else may be missing.
+const std::set<std::string> kWithoutPair{
+    "apiextensions.k8s.io.v1.CustomResourceDefinition",  // no package holds that group's test data
+    "metrics.k8s.io.v1beta1.NodeMetrics",                // nor this one's
+    "metrics.k8s.io.v1beta1.PodMetrics",
+};
+
+bool has_pair(const std::string& name) {
+  return std::ranges::any_of(golden(), [&](const Golden& g) { return g.name == name + ".json"; });
+}
+
+TEST(Golden, CoversEveryKindServed) {
+  for (const auto& kind : builtin_kinds()) {
+    const std::string name = (kind->group.empty() ? "core" : kind->group) + "." + kind->version + "." + kind->kind;
+    EXPECT_EQ(has_pair(name), !kWithoutPair.contains(name)) << name << ": its pair in " << LAB_GOLDEN_DIR;
+  }
+  // What is sent beside the objects of resources.
+  for (const char* name : {"core.v1.Status", "core.v1.DeleteOptions", "core.v1.PodExecOptions", "autoscaling.v1.Scale",
+                           "policy.v1.Eviction", "policy.v1beta1.Eviction", "authentication.k8s.io.v1.TokenRequest"})
+    EXPECT_TRUE(has_pair(name)) << name;
 }
 
 TEST(Golden, ProtobufBecomesTheSameJson) {
