@@ -1,8 +1,13 @@
 // lab server: API server, controllers and scheduler in one process. The parts know nothing of one another: controllers
 // and scheduler are clients, over the in-process transport.
+#include <unistd.h>
+
+#include <cstdio>
 #include <memory>
+#include <random>
 
 #include "base/fs.h"
+#include "base/io/oneshot.h"
 #include "base/io/scope.h"
 #include "base/log.h"
 #include "cli/daemon.h"
@@ -10,9 +15,10 @@
 #include "cli/groups.h"
 #include "cli/report.h"
 #include "orchestrator/apiserver/server.h"
+#include "orchestrator/client/lease.h"
 #include "orchestrator/controllers/manager.h"
 #include "orchestrator/scheduler/scheduler.h"
-#include "orchestrator/store/store.h"
+#include "orchestrator/store/etcd/etcd.h"
 #include "pki/certificate_set.h"
 
 namespace lab::cli {
@@ -76,37 +82,87 @@ apiserver::Identity component(const char* name) {
   return {.username = name, .groups = {std::string(apiserver::kMastersGroup), std::string(apiserver::kAuthenticatedGroup)}};
 }
 
+Result<std::unique_ptr<store::Store>> open_store(const Invocation& in) {
+  const std::string kind = in.get("store");
+  if (kind.empty() || kind == "embedded") {
+    const std::string data = in.get("data-dir");
+    LAB_CHECK(fs::make_dirs(data, 0700));
+    return store::open_embedded({.path = fs::join(data, "state.db")});
+  }
+  if (!kind.starts_with("etcd="))
+    return fail(Code::kInvalid, "--store " + kind + " is unknown", "embedded, or etcd=https://HOST:2379[,...]");
+  store::EtcdOptions o;
+  std::string rest = kind.substr(5);
+  while (!rest.empty()) {
+    auto comma = rest.find(',');
+    o.cluster.endpoints.push_back(rest.substr(0, comma));
+    rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
+  }
+  o.cluster.ca_file = in.get("etcd-cafile");
+  o.cluster.cert_file = in.get("etcd-certfile");
+  o.cluster.key_file = in.get("etcd-keyfile");
+  return store::open_etcd(std::move(o));
+}
+
+std::string lease_identity() {
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  std::random_device random;
+  char suffix[24];
+  std::snprintf(suffix, sizeof suffix, "_%08x%08x", random(), random());
+  return std::string(host) + suffix;
+}
+
+using Work = std::function<Task<void>(std::stop_token)>;
+
+// Does the work while this server leads; a server with a store of its own has no rival.
+Task<void> work_while_leading(client::Client& api, bool alone, std::string lease, Work work, std::stop_token stop) {
+  if (alone) co_return co_await work(stop);
+  const client::LeaseOptions options{.name = std::move(lease), .identity = lease_identity()};
+  while (!stop.stop_requested()) co_await client::lead_while_holding(api, options, work, stop);
+}
+
+Task<void> run_controllers(client::Client& api, controllers::ManagerOptions options, std::stop_token stop) {
+  auto manager = controllers::ControllerManager::make(api, std::move(options));
+  if (!manager) co_return log::error("the controllers cannot start", {{"why", manager.error().text()}});
+  Scope scope(*Loop::current());
+  (*manager)->start(scope);
+  OneShot<bool> stopped;
+  std::stop_callback on_stop(stop, [stopped]() mutable { stopped.set(true); });
+  co_await stopped.wait();
+  co_await scope.close();
+}
+
+Task<void> run_scheduler(client::Client& api, std::stop_token stop) {
+  scheduler::Scheduler scheduler(api, *Loop::current());
+  co_await scheduler.run(stop);
+}
+
+// Starts a part's work on its own loop, as a client of the server in this process.
+void start(Part& part, apiserver::ApiServer& server, const char* user, bool alone, const char* lease,
+           std::function<Task<void>(client::Client&, std::stop_token)> work) {
+  on_loop(part.thread.loop(), [&] {
+    part.api = std::make_unique<client::Client>(server.in_process(component(user), part.thread.loop()));
+    client::Client& api = *part.api;
+    part.scope.spawn(lease, work_while_leading(
+                                api, alone, lease, [&api, work](std::stop_token stop) { return work(api, stop); },
+                                part.scope.token()));
+  });
+}
+
 Result<void> serve(const Invocation& in) {
   block_stop_signals();
-  const std::string data = in.get("data-dir");
-  LAB_CHECK(fs::make_dirs(data, 0700));
-  LAB_TRY(auto store, store::open_embedded({.path = fs::join(data, "state.db")}));
+  LAB_TRY(auto store, open_store(in));
+  const bool alone = !store->shared();
   LAB_TRY(auto server, apiserver::ApiServer::start(server_options(in, store.get())));
   LAB_CHECK(server->wait_ready(kReadyLimit));
 
   Part control("controllers"), schedule("scheduler");
-  std::unique_ptr<controllers::ControllerManager> manager;
-  std::unique_ptr<scheduler::Scheduler> scheduler;
   LAB_TRY(auto options, manager_options(in));
-  Result<void> started;
-  on_loop(control.thread.loop(), [&] {
-    control.api = std::make_unique<client::Client>(
-        server->in_process(component("system:kube-controller-manager"), control.thread.loop()));
-    auto made = controllers::ControllerManager::make(*control.api, options);
-    if (!made) {
-      started = std::unexpected(std::move(made).error());
-      return;
-    }
-    manager = std::move(*made);
-    manager->start(control.scope);
-  });
-  LAB_CHECK(started);
-  on_loop(schedule.thread.loop(), [&] {
-    schedule.api = std::make_unique<client::Client>(
-        server->in_process(component("system:kube-scheduler"), schedule.thread.loop()));
-    scheduler = std::make_unique<scheduler::Scheduler>(*schedule.api, schedule.thread.loop());
-    schedule.scope.spawn("scheduler", scheduler->run(schedule.scope.token()));
-  });
+  start(control, *server, "system:kube-controller-manager", alone, "kube-controller-manager",
+        [options](client::Client& api, std::stop_token stop) { return run_controllers(api, options, stop); });
+  start(schedule, *server, "system:kube-scheduler", alone, "kube-scheduler",
+        [](client::Client& api, std::stop_token stop) { return run_scheduler(api, stop); });
   log::info("serving", {{"address", in.get("bind-address")}, {"port", server->port()}});
 
   wait_for_stop([&] {
@@ -115,14 +171,7 @@ Result<void> serve(const Invocation& in) {
   log::info("stopping");
   // Clients first, each on its own loop; then the server they talk to; the store last.
   for (Part* part : {&schedule, &control}) await_on(part->thread.loop(), [part] { return part->scope.close(); });
-  on_loop(schedule.thread.loop(), [&] {
-    scheduler.reset();
-    schedule.api.reset();
-  });
-  on_loop(control.thread.loop(), [&] {
-    manager.reset();
-    control.api.reset();
-  });
+  for (Part* part : {&schedule, &control}) on_loop(part->thread.loop(), [part] { part->api.reset(); });
   server->shutdown(kShutdownGrace);
   return {};
 }
@@ -136,7 +185,11 @@ Commands server_commands() {
                        {.name = "bind-address", .value = "ADDRESS", .help = "Address to listen on", .fallback = "0.0.0.0"},
                        {.name = "secure-port", .value = "PORT", .help = "Port to listen on", .fallback = "6443"},
                        {.name = "cert-dir", .value = "DIR", .help = "Certificates and keys", .fallback = "/etc/kubernetes/pki"},
-                       {.name = "data-dir", .value = "DIR", .help = "The store", .fallback = "/var/lib/lab/server"},
+                       {.name = "data-dir", .value = "DIR", .help = "The embedded store", .fallback = "/var/lib/lab/server"},
+                       {.name = "store", .value = "STORE", .help = "embedded, or etcd=URL[,URL...]; masters that share an etcd elect one whose controllers and scheduler act", .fallback = "embedded"},
+                       {.name = "etcd-cafile", .value = "FILE", .help = "CA of etcd's certificates"},
+                       {.name = "etcd-certfile", .value = "FILE", .help = "This server's certificate towards etcd"},
+                       {.name = "etcd-keyfile", .value = "FILE", .help = "Its key"},
                        {.name = "service-cluster-ip-range", .value = "RANGE", .help = "Addresses of services", .fallback = "10.96.0.0/12"},
                        {.name = "cluster-cidr", .value = "RANGE", .help = "Addresses of pods", .fallback = "10.244.0.0/16"},
                        {.name = "cluster-domain", .value = "DOMAIN", .help = "DNS domain of services", .fallback = "cluster.local"},

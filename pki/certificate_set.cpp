@@ -60,6 +60,27 @@ CertificateSpec front_proxy_ca(const CertificateSetOptions& o) {
   return {.common_name = "front-proxy-ca", .validity = o.ca_validity};
 }
 
+CertificateSpec etcd_ca(const CertificateSetOptions& o) {
+  return {.common_name = "etcd-ca", .validity = o.ca_validity};
+}
+
+// Members speak to each other with what they serve with, so both uses stand in both.
+CertificateSpec etcd_member(const CertificateSetOptions& o) {
+  CertificateSpec s{.common_name = o.node_name, .server_auth = true, .client_auth = true, .validity = o.validity};
+  for (const std::string& name : {o.node_name, std::string("localhost"), o.advertise_address, std::string("127.0.0.1"),
+                                  std::string("::1")})
+    add_name(s, name);
+  return s;
+}
+
+CertificateSpec etcd_health_client(const CertificateSetOptions& o) {
+  return {.common_name = "kube-etcd-healthcheck-client", .client_auth = true, .validity = o.validity};
+}
+
+CertificateSpec apiserver_etcd_client(const CertificateSetOptions& o) {
+  return {.common_name = "kube-apiserver-etcd-client", .client_auth = true, .validity = o.validity};
+}
+
 struct Files {
   std::string certificate, key;
 };
@@ -111,6 +132,24 @@ const std::vector<CertificateRow>& certificate_table() {
   return rows;
 }
 
+const std::vector<CertificateRow>& etcd_certificate_table() {
+  static const std::vector<CertificateRow> rows{
+      {"etcd/ca", "", etcd_ca},
+      {"etcd/server", "etcd/ca", etcd_member},
+      {"etcd/peer", "etcd/ca", etcd_member},
+      {"etcd/healthcheck-client", "etcd/ca", etcd_health_client},
+      {"apiserver-etcd-client", "etcd/ca", apiserver_etcd_client},
+  };
+  return rows;
+}
+
+const CertificateRow* find_certificate(const std::string& name) {
+  for (const auto* table : {&certificate_table(), &etcd_certificate_table()})
+    for (const auto& row : *table)
+      if (row.name == name) return &row;
+  return nullptr;
+}
+
 Result<Authority> load_authority(const std::string& directory, const std::string& name) {
   LAB_TRY(auto cert, fs::read_file(fs::join(directory, name + ".crt")));
   LAB_TRY(auto key, fs::read_file(fs::join(directory, name + ".key")));
@@ -118,8 +157,8 @@ Result<Authority> load_authority(const std::string& directory, const std::string
 }
 
 Result<Outcome> ensure_certificate(const CertificateRow& row, const CertificateSetOptions& options) {
-  LAB_CHECK(fs::make_dirs(options.directory));
   const Files files = files_of(options, row.name);
+  LAB_CHECK(fs::make_dirs(files.key.substr(0, files.key.rfind('/'))));
   const CertificateSpec spec = row.spec(options);
   LAB_TRY(auto cert, read_if_there(files.certificate));
   LAB_TRY(auto key, read_if_there(files.key));

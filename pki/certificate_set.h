@@ -31,6 +31,10 @@ struct CertificateRow {
   CertificateSpec (*spec)(const CertificateSetOptions&);
 };
 const std::vector<CertificateRow>& certificate_table();
+// What a member of a stacked etcd and its clients have besides, with kubeadm's names below DIRECTORY/etcd.
+const std::vector<CertificateRow>& etcd_certificate_table();
+// The row of either table; null when there is none.
+const CertificateRow* find_certificate(const std::string& name);
 
 enum class Outcome { kCreated, kKept };
 // Makes one row's files (NAME.crt 0644, NAME.key 0600) unless they are there and valid; the CA must exist already.

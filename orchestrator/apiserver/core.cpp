@@ -1,6 +1,7 @@
 #include "orchestrator/apiserver/core.h"
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "orchestrator/apiserver/authz/policy.h"
 #include "orchestrator/apiserver/hooks/policy.h"
 #include "orchestrator/apiserver/pod_calls.h"
@@ -82,6 +83,7 @@ Result<void> Core::wire() {
   };
   parts.checks = {{"ping", [] { return true; }},
                   {"store", [this] { return options.store->revision() >= cache->revision(); }},
+                  {"etcd", [this] { return options.store->answers(); }},
                   {"informer-sync", [this] { return cache->revision() > 0 || system_objects_made; }, false},
                   {"poststarthook/bootstrap-system-objects", [this] { return system_objects_made.load(); }, false},
                   {"shutdown", [this] { return !shutting_down; }, false}};
@@ -122,11 +124,22 @@ Task<Result<void>> Core::make_system_objects() {
 
 Task<Result<void>> Core::keep_own_service(int port) {
   if (options.advertise_address.empty()) co_return Result<void>();
+  std::vector<std::string> addresses{options.advertise_address};
+  if (options.store->shared()) {
+    if (!masters) masters = std::make_unique<hooks::MasterLeases>(options.advertise_address);
+    LAB_CO_TRY(addresses, co_await masters->renew(*cache, *registry));
+  }
   co_return co_await hooks::keep_kubernetes_service(
       *cache, *registry,
       hooks::OwnAddress{.service_cidr = options.service_cidr,
-                        .address = options.advertise_address,
+                        .addresses = std::move(addresses),
                         .port = options.advertise_port > 0 ? options.advertise_port : port});
+}
+
+Task<void> Core::leave_own_service() {
+  if (!masters) co_return;
+  if (auto r = co_await masters->release(*registry); !r)
+    log::warn("this master's lease could not be given up", {{"why", r.error().text()}});
 }
 
 }  // namespace lab::apiserver

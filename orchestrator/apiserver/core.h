@@ -9,6 +9,7 @@
 #include "orchestrator/apiserver/calls.h"
 #include "orchestrator/apiserver/chain.h"
 #include "orchestrator/apiserver/custom_resources.h"
+#include "orchestrator/apiserver/hooks/masters.h"
 #include "orchestrator/apiserver/metrics_api.h"
 #include "orchestrator/apiserver/node_proxy.h"
 #include "orchestrator/apiserver/paths.h"
@@ -37,6 +38,7 @@ struct Core {
   std::unique_ptr<Paths> paths;
   std::unique_ptr<CustomResources> custom_resources;
   std::unique_ptr<Chain> chain;
+  std::unique_ptr<hooks::MasterLeases> masters;  // where the store is shared
   std::atomic<bool> system_objects_made{false};
   std::atomic<bool> shutting_down{false};
 
@@ -45,6 +47,8 @@ struct Core {
   Task<Result<void>> make_system_objects();
   // The `kubernetes` Service and its endpoints, pointing here; nothing without an advertised address.
   Task<Result<void>> keep_own_service(int port);
+  // This server ends: with others beside it, the Service points at those alone.
+  Task<void> leave_own_service();
 
  private:
   Result<void> load_keys();

@@ -104,8 +104,9 @@ Task<Result<store::Revision>> Registry::commit(WriteContext& ctx, std::string ke
   OneShot<Result<store::Committed>> done;
   store_.commit(std::move(txn), [done](Result<store::Committed> r) mutable { done.set(std::move(r)); });
   auto committed = co_await done.wait();
+  // A store in another process gives back other bytes than were announced.
+  if (value && (!committed || store_.shared())) cache_.forget(value);
   if (!committed) {
-    if (value) cache_.forget(value);
     for (auto& undo : ctx.on_abort) undo();
     co_return std::unexpected(std::move(committed).error());
   }
@@ -114,6 +115,17 @@ Task<Result<store::Revision>> Registry::commit(WriteContext& ctx, std::string ke
     co_return fail(Code::kTimeout, "the write is stored, but the watch cache has not seen it in time",
                    "read the object again before repeating the request");
   co_return committed->revision;
+}
+
+Task<Result<void>> Registry::catch_up() {
+  if (!store_.shared()) co_return Result<void>();
+  OneShot<Result<store::Committed>> done;
+  store_.sync([done](Result<store::Committed> r) mutable { done.set(std::move(r)); });
+  LAB_CO_TRY(auto now, co_await done.wait());
+  if (!co_await cache_.wait_for(now.revision, kCacheLimit))
+    co_return fail(Code::kTimeout, "the watch cache did not reach the store's revision " + std::to_string(now.revision),
+                   "see the server's log on its connection to the store");
+  co_return Result<void>();
 }
 
 Task<Result<Written>> Registry::put(WriteContext& ctx, const api::Kind& storage, json::Value object,

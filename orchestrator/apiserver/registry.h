@@ -71,6 +71,9 @@ class Registry final : public ObjectWriter {
   api::KindPtr storage_kind(const api::Kind& kind) const;
   WatchCache& cache() { return cache_; }
   store::Store& store() { return store_; }
+  // Where other servers write to the store as well: waits until the cache shows all that any of them had acknowledged
+  // before the call. Nothing to wait for in a store of one's own.
+  Task<Result<void>> catch_up();
 
  private:
   struct Attempt;  // one try of an update

@@ -45,6 +45,10 @@ Task<Reply> Resources::serve(RequestContext& request) {
   if (!target.storage) target.storage = target.kind;
   if (target.kind->namespaced) target.ns = info.ns;
   target.name = info.name;
+  // What names a version waits for that version alone; everything else is to see all that any master acknowledged.
+  const bool current = request.query.get("resourceVersion").empty() && request.query.get("continue").empty();
+  if (!target.kind->virtual_kind && (current || (info.verb != "get" && info.verb != "list" && info.verb != "watch")))
+    LAB_CO_CHECK(co_await registry_.catch_up());
   if (info.subresource.empty()) co_return co_await dispatch(request, std::move(target));
   co_return co_await dispatch_subresource(request, std::move(target));
 }

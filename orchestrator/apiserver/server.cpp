@@ -110,7 +110,9 @@ class Server final : public ApiServer {
     do {
       if (auto kept = co_await core_->keep_own_service(port()); !kept)
         log::warn("the kubernetes Service could not be kept up", {{"reason", kept.error().text()}});
-    } while (co_await sleep_for(kUpkeepInterval, scope_.token()));
+    } while (co_await sleep_for(core_->options.store->shared() ? hooks::MasterLeases::kRenew : kUpkeepInterval,
+                                scope_.token()));
+    co_await core_->leave_own_service();
   }
 
   std::shared_ptr<Core> core_;

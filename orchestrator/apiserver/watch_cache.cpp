@@ -162,8 +162,10 @@ Task<Result<void>> WatchCache::add_kinds() {
 }
 
 void WatchCache::follow() {
+  // A shared store is followed whole, so that revisions in which others wrote beside our keys are seen to pass.
+  std::string start(store_.shared() ? "" : kRoot), end(store_.shared() ? "" : store::prefix_end(std::string(kRoot)));
   watch_ = store_.watch(
-      std::string(kRoot), store::prefix_end(std::string(kRoot)), revision(), [this](Result<store::WatchBatch> batch) {
+      std::move(start), std::move(end), revision(), [this](Result<store::WatchBatch> batch) {
         if (batch) return apply(*batch);
         if (stopping_) return;
         log::warn("the watch cache lost its place in the store and reads it anew", {{"reason", batch.error().text()}});

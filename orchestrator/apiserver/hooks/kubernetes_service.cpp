@@ -39,17 +39,21 @@ Value port_of(int port) {
 }
 
 Value endpoints(const OwnAddress& own) {
+  Array addresses;
+  for (const auto& a : own.addresses) addresses.push_back(Object{{"ip", a}});
   Value e = object_of("v1", "Endpoints", Object{{"endpointslice.kubernetes.io/skip-mirror", "true"}});
-  Object subset{{"addresses", list_of(Object{{"ip", own.address}})}, {"ports", list_of(port_of(own.port))}};
+  Object subset{{"addresses", std::move(addresses)}, {"ports", list_of(port_of(own.port))}};
   json::set(e, list_of(std::move(subset)), "subsets");
   return e;
 }
 
 Value slice(const OwnAddress& own) {
   Value s = object_of("discovery.k8s.io/v1", "EndpointSlice", Object{{"kubernetes.io/service-name", "kubernetes"}});
-  Object endpoint{{"addresses", list_of(Value(own.address))}, {"conditions", Object{{"ready", true}}}};
-  json::set(s, own.address.find(':') == std::string::npos ? "IPv4" : "IPv6", "addressType");
-  json::set(s, list_of(std::move(endpoint)), "endpoints");
+  Array list;
+  for (const auto& a : own.addresses)
+    list.push_back(Object{{"addresses", list_of(Value(a))}, {"conditions", Object{{"ready", true}}}});
+  json::set(s, own.addresses.front().find(':') == std::string::npos ? "IPv4" : "IPv6", "addressType");
+  json::set(s, std::move(list), "endpoints");
   json::set(s, list_of(port_of(own.port)), "ports");
   return s;
 }
@@ -82,7 +86,7 @@ Task<Result<void>> keep_kubernetes_service(const ObjectReader& reader, ObjectWri
   LAB_CO_TRY(auto network, Network::parse(own.service_cidr));
   // The Service's own fields belong to whoever changes them; only its existence is kept.
   LAB_CO_CHECK(co_await ensure(reader, writer, service(network, own.port), {}));
-  if (own.address.empty()) co_return Result<void>();
+  if (own.addresses.empty()) co_return Result<void>();
   LAB_CO_CHECK(co_await ensure(reader, writer, endpoints(own), {"subsets"}));
   co_return co_await ensure(reader, writer, slice(own), {"endpoints", "ports"});
 }

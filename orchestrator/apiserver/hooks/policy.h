@@ -34,10 +34,10 @@ void add_token_calls(CallTable& calls, TokenIssuer issuer);
 
 struct OwnAddress {
   std::string service_cidr = "10.96.0.0/12";
-  std::string address;  // where clients in the cluster reach this server
+  std::vector<std::string> addresses;  // where clients in the cluster reach the masters, sorted
   int port = 6443;
 };
-// Service default/kubernetes with the range's first address, its Endpoints and EndpointSlice with this server's.
+// Service default/kubernetes with the range's first address, its Endpoints and EndpointSlice with the masters'.
 Task<Result<void>> keep_kubernetes_service(const ObjectReader& reader, ObjectWriter& writer, OwnAddress own);
 
 }  // namespace lab::apiserver::hooks

@@ -70,8 +70,9 @@ class EtcdStore final : public Store {
     calls_.spawn("etcd commit", [this, txn = std::move(txn), done = std::move(done)]() mutable -> Task<void> {
       auto answer = co_await cluster_->call(etcd::kTxn, etcd::encode(txn), Kind::kWrite);
       if (!answer) co_return done(std::unexpected(etcd::translated(std::move(answer).error())));
-      auto committed = etcd::decode_txn(txn, *answer);
-      if (committed) saw(committed->revision);
+      Revision now = 0;
+      auto committed = etcd::decode_txn(txn, *answer, now);
+      saw(now);
       done(std::move(committed));
     });
   }

@@ -99,8 +99,9 @@ std::string encode(const Txn& txn) {
   return out.SerializeAsString();
 }
 
-Result<Committed> decode_txn(const Txn& txn, const std::string& answer) {
+Result<Committed> decode_txn(const Txn& txn, const std::string& answer, Revision& now) {
   LAB_TRY(auto out, parsed<pb::TxnResponse>(answer, "TxnResponse"));
+  now = out.header().revision();
   if (out.succeeded()) return Committed{out.header().revision()};
   const auto guards = guards_of(txn);
   for (int i = 0; i < out.responses_size() && i < static_cast<int>(guards.size()); ++i) {

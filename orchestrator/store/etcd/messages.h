@@ -15,8 +15,8 @@ inline constexpr const char* kWatch = "/etcdserverpb.Watch/Watch";
 // kInvalid for what no store takes; kTooLarge.
 Result<void> check(const Txn& txn);
 std::string encode(const Txn& txn);
-// What became of it; a failed guard is the error that store.h promises.
-Result<Committed> decode_txn(const Txn& txn, const std::string& answer);
+// What became of it; a failed guard is the error that store.h promises. `now`: the store's revision in either case.
+Result<Committed> decode_txn(const Txn& txn, const std::string& answer, Revision& now);
 
 std::string encode(const RangeRequest& request);
 Result<RangeResult> decode_range(const RangeRequest& request, const std::string& answer);
