@@ -2,6 +2,7 @@
 
 #include "cli/duration.h"
 #include "cli/groups.h"
+#include "cli/join_ssh.h"
 #include "cli/report.h"
 #include "join/join.h"
 
@@ -22,6 +23,11 @@ const std::vector<Option>& common_options() {
 
 std::vector<Option> with_common(std::vector<Option> own) {
   own.insert(own.end(), common_options().begin(), common_options().end());
+  return own;
+}
+
+std::vector<Option> with_ssh(std::vector<Option> own) {
+  for (auto& option : join_ssh_options()) own.push_back(std::move(option));
   return own;
 }
 
@@ -108,6 +114,11 @@ std::string phase_list(const std::vector<bootstrap::Phase<Context>>& phases) {
 }
 
 int join(const Invocation& in) {
+  if (in.has("ssh")) return join_over_ssh(in);
+  if (in.arguments().size() > 1) {
+    report({.code = Code::kInvalid, .message = "\"" + in.argument(1) + "\" is one address too many", .hint = "lab join takes one API server; hosts are joined with --ssh"});
+    return kUsage;
+  }
   join::JoinOptions o;
   o.endpoint = in.argument(0);
   o.token = in.get("token");
@@ -140,16 +151,17 @@ Commands init_commands() {
        .options = init_options(),
        .run = init_phase},
       {.path = "join",
-       .summary = "Make this machine a node of a cluster",
-       .details = phase_list(join::join_phases()),
-       .arguments = {{"ENDPOINT", "the API server, HOST[:PORT]", false, false}},
-       .options = with_common({
+       .summary = "Make this machine, or others over SSH, a node of a cluster",
+       .details = "On the machine itself:   lab join 10.0.0.1:6443 --token ... --discovery-token-ca-cert-hash sha256:...\n"
+                  "From the master, others: lab join --ssh root@10.0.0.3 student@10.0.0.4:2222 ...\n\n" + phase_list(join::join_phases()),
+       .arguments = {{"ENDPOINT", "the API server, HOST[:PORT]; with --ssh also further hosts, USER@HOST[:PORT]", false, true}},
+       .options = with_ssh(with_common({
            {.name = "token", .value = "TOKEN", .help = "Bootstrap token, from the master's init or `lab token create`"},
            {.name = "discovery-token-ca-cert-hash", .value = "sha256:HEX", .help = "Pin of the cluster's CA", .repeated = true},
            {.name = "discovery-token-unsafe-skip-ca-verification", .help = "Trust whoever knows the token"},
            {.name = "discovery-file", .value = "FILE", .help = "A kubeconfig that names the cluster, instead of discovery by token"},
            {.name = "node-ip", .value = "ADDRESS", .help = "Address of this node; default: that of the default route"},
-       }),
+       })),
        .run = join},
   };
 }

@@ -57,20 +57,21 @@ const std::vector<Row>& rows() {
       {"bootstrap/supervise", {"base"}},
       {"bootstrap/services", {"base", "bootstrap/supervise"}},
       {"bootstrap/common", plus(kClient, {"bootstrap/services"})},
-      {"bootstrap/preflight", {"base", "bootstrap/common"}},
+      {"bootstrap/preflight", plus(kBase, {"bootstrap/common"})},
       {"bootstrap/init",
        plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
       {"bootstrap/node", plus(kBase, {"bootstrap/common", "bootstrap/supervise"})},
       {"bootstrap/local", plus(kClient, {"bootstrap/common", "bootstrap/node"})},
       {"join", plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
+      {"join/ssh", {"base", "base/crypto"}},  // what it brings to hosts, and which cluster, the command hands in
 
       {"labs", plus(kClient, {"bootstrap/"})},
       {"labs/dockercoins", {}},  // programs of the class: nothing of the project is in them
       {"labs/images", {}},
 
       // The only place that composes, and the tests.
-      {"cli", {"base/", "pki", "orchestrator/", "overlay-net/", "bootstrap/", "join", "labs/"}},
-      {"tests", {"base/", "pki", "orchestrator/", "overlay-net/", "bootstrap/", "join", "labs/", "cli", "tests/"}},
+      {"cli", {"base/", "pki", "orchestrator/", "overlay-net/", "bootstrap/", "join/", "labs/"}},
+      {"tests", {"base/", "pki", "orchestrator/", "overlay-net/", "bootstrap/", "join/", "labs/", "cli", "tests/"}},
   };
   return all;
 }
@@ -149,7 +150,7 @@ TEST(Includes, TheTableForbidsWhatItMust) {
         Case{"orchestrator/scheduler", "orchestrator/store"},
         Case{"orchestrator/agent", "orchestrator/apiserver/authz"}, Case{"orchestrator/proxy", "orchestrator/agent"},
         Case{"overlay-net/agent", "orchestrator/apiserver"}, Case{"labs/play", "orchestrator/store"},
-        Case{"bootstrap/init", "join"}, Case{"bootstrap/supervise", "bootstrap/services"},
+        Case{"bootstrap/init", "join"}, Case{"join/ssh", "bootstrap/common"}, Case{"bootstrap/supervise", "bootstrap/services"},
         Case{"bootstrap/node", "cli"}, Case{"orchestrator/api", "orchestrator/client"},
         Case{"labs/dockercoins/src", "base"}}) {
     const Row* row = row_of(c.folder);

@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+"""lab join --ssh: real sshd on empty machines, many at once; and what goes wrong on the way.
+
+ssh_join.py --hosts 30    only the figures: so many hosts at once, the time of each and in all
+"""
+import argparse
+import os
+import re
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
+from labtest import check, main, needed, wait_for  # noqa: E402
+from sshhosts import SshLab  # noqa: E402
+
+NEW = "--accept-new-host-keys"
+
+
+@needed
+def empty_hosts_and_a_master(lab):
+    lab.start_hosts()
+    lab.init()
+
+
+def token_join_on_the_second(lab):
+    command = lab.shell("node1", "lab", "token", "create", "--print-join-command").split()
+    lab.shell("node2", "lab", "join", *command[2:])
+    lab.wait_nodes_ready(["node2"])
+
+
+def each_fault_in_its_words(lab):
+    """Five hosts, five faults, one command; then those that concern the connection alone. Nothing joins."""
+    lab.shell("node3", "nft", "add table inet wall; add chain inet wall out { type filter hook output priority 0; }; "
+                              "add rule inet wall out tcp dport 6443 drop")
+    lab.shell("node4", "sh", "-c", "mkdir -p /opt/lab/releases && mount -t tmpfs -o size=8m tmpfs /opt/lab/releases")
+    lab.shell("node5", "sh", "-c", "printf '#!/bin/sh\\n[ \"$1\" = -m ] && echo sparc64 || exec /bin/uname \"$@\"\\n' >/home/first/uname; "
+                                   "chmod 755 /home/first/uname")
+    lab.shell("node6", "sh", "-c", "mkdir -p /root/hide && touch /root/hide/x && mount --bind /root/hide/x /usr/bin/containerd")
+    lab.shell("node7", "sh", "-c", "mkdir -p /etc/pam.d; for f in sudo other; do "
+                                   "printf 'auth required pam_deny.so\\naccount required pam_permit.so\\nsession required pam_permit.so\\n' >/etc/pam.d/$f; done; "
+                                   "printf 'root ALL=(ALL) ALL\\n' >/etc/sudoers; chmod 440 /etc/sudoers")
+    hosts = [lab.target(h) for h in lab.hosts[1:5]] + [lab.target("node7", "student")]
+    said = lab.expect(1, [
+        r"check: the API server \S+:6443 does not answer from there: a firewall drops TCP port 6443", r"ufw allow 6443",
+        r"check: no space: /opt/lab/releases needs \d+ MiB and has \d MiB free", r"check: architecture mismatch: it is sparc64",
+        r"node6 +failed .*check: it lacks containerd", r"--install-missing, or run there: apt-get install",
+        r"user student is not root and may not use sudo without a password \(sudo: ", r"NOPASSWD", r"0 of 5 hosts joined"], hosts, NEW)
+    check(said.count("what to do: ") == 5, f"not every failure says what to do:\n{said}")
+
+    one = lab.target("node7")
+    lab.expect(1, [r"connect: it does not let root in; tried: the key /root/wrong; it takes: publickey, password", "ssh-copy-id"], [one], "--identity", "/root/wrong")
+    lab.expect(1, [r"tried: the key /root/wrong, the password"], [one], "--identity", "/root/wrong", "--password-file", "/root/wrong-password")
+    free = lab.addresses["node7"].rsplit(".", 1)[0] + ".249"
+    lab.expect(1, [r"connect: no SSH server answers on port 2222 \(connection refused\)", rf"{free} +- +failed .*connect: it cannot be reached"],
+               [lab.target("node7", port=2222), f"root@{free}"], "--connect-timeout", "3s")
+    lab.expect(2, [r"\"6443x\" is no port"], ["root@10.0.0.1:6443x"])
+    lab.expect(1, [r"its host key is not known yet \(ssh-ed25519 SHA256:", NEW], [one], "--known-hosts", "/root/.ssh/none")
+    check(lab.ready_nodes() == ["node1", "node2"], f"something joined: {lab.ready_nodes()}")
+
+
+def all_at_once(lab):
+    """The faults mended, four hosts in one command; one through sudo, one with a password, one lacks containerd."""
+    lab.shell("node3", "nft", "delete table inet wall")
+    lab.shell("node4", "umount", "/opt/lab/releases")
+    lab.shell("node5", "rm", "/home/first/uname")
+    lab.shell("node5", "sh", "-c", "printf 'student ALL=(ALL) NOPASSWD: ALL\\n' >/etc/sudoers; chmod 440 /etc/sudoers; mkdir -p /etc/pam.d; "
+                                   "for f in sudo other; do printf 'auth required pam_deny.so\\naccount required pam_permit.so\\nsession required pam_permit.so\\n' >/etc/pam.d/$f; done")
+    # /usr is read-only there: this package manager brings containerd back by uncovering it.
+    lab.shell("node6", "sh", "-c", "printf '#!/bin/sh\\necho \"$@\" >>/root/apt.log\\ncase \" $* \" in *\" install \"*) exec umount /usr/bin/containerd;; esac\\n' "
+                                   ">/home/first/apt-get; chmod 755 /home/first/apt-get")
+    hosts = [lab.target("node3"), lab.target("node4"), lab.target("node5", "student"), lab.target("node6")]
+    said = lab.expect(0, [r"4 of 4 hosts joined", r"\S+ +\[kubelet-start\] ", r"\S+ +\[install\] apt-get install -y --no-install-recommends containerd"],
+                      hosts, NEW, "--install-missing")
+    print("\n".join("      " + line for line in said[said.index("\nHOST"):].strip().splitlines()))
+    lab.wait_nodes_ready(["node3", "node4", "node5", "node6"])
+    check("install -y --no-install-recommends containerd" in lab.shell("node6", "cat", "/root/apt.log"), "the package manager was not asked")
+    for host, user in (("node3", "root"), ("node5", "student")):
+        exe = lab.shell(host, "sh", "-c", "readlink /proc/$(pgrep -f 'lab agent' | head -n 1)/exe").strip()
+        check(re.fullmatch(r"/opt/lab/releases/[0-9a-f]{16}/lab", exe), f"{host} ({user}): the agent is {exe}")
+    check(lab.kubectl("get", "csr", "--no-headers").count("Approved,Issued") >= 5, "certificates")
+    listed = lab.shell("node1", "lab", "token", "list")
+    check("lab join --ssh" in listed, "tokens of failed runs live on until they expire")
+
+
+def again_changes_nothing(lab):
+    agents = {h: lab.pids(h, "/opt/lab/releases") for h in ("node3", "node4")}
+    said = lab.expect(0, [r"2 of 2 hosts joined", "had the program already"], [lab.target("node3"), lab.target("node4")])
+    check("[copy]" not in said, f"copied again:\n{said}")
+    check(agents == {h: lab.pids(h, "/opt/lab/releases") for h in agents}, "daemons were restarted")
+
+
+def cut_while_copying(lab):
+    """The connection breaks in the middle of the copy: the same command goes on by itself."""
+    child = lab.background_join([lab.target("node7")])
+    releases = lab.file("node7", "/opt/lab/releases")
+    wait_for("the copy to begin", lambda: any(n.endswith(".part") for n in os.listdir(releases)), pause=0.002)
+    check(lab.kill_ssh_sessions("node7"), "no connection was there to cut")
+    said, _ = child.communicate(timeout=200)
+    check(child.returncode == 0 and re.search(r"connected again \dx", said), said)
+    check(not [n for n in os.listdir(releases) if n.endswith(".part")], f"half a copy is left: {os.listdir(releases)}")
+    lab.wait_nodes_ready(["node7"])
+
+
+def wiped_worker_and_cut_join(lab):
+    """A worker is wiped and joins again; the connection is cut while the join runs there, then the command itself is killed."""
+    lab.shell("node7", "/opt/lab/releases/current/lab", "reset", "--force")
+    lab.shell("node7", "sh", "-c", "rm -rf /opt/lab/releases /var/lib/lab/join /etc/kubernetes /var/lib/kubelet/pki")
+    # The join over there waits for its lock-step partner: it cannot end before it is let go on.
+    lab.shell("node7", "nft", "add table inet wall; add chain inet wall out { type filter hook output priority 0; }")
+    child = lab.background_join([lab.target("node7")])
+    job = lab.file("node7", "/var/lib/lab/join/pid")
+    wait_for("the join over there", lambda: os.path.exists(job) and open(job).read().strip(), pause=0.005)
+    lab.shell("node7", "nft", "add rule inet wall out tcp dport 6443 drop")
+    pid = open(job).read().strip()
+    check(lab.kill_ssh_sessions("node7"), "no connection was there to cut")
+    lab.kill_client(child)
+    check(child.returncode != 0, "the command was not killed")
+    running = not os.path.exists(lab.file("node7", "/var/lib/lab/join/exit"))
+    lab.shell("node7", "nft", "delete table inet wall")
+    lab.expect(0, [r"1 of 1 hosts joined"], [lab.target("node7")])
+    if running:  # it was met while it ran: followed, not started a second time
+        check(open(job).read().strip() == pid, "a second join was started beside the first")
+    lab.wait_nodes_ready(["node7"])
+
+
+def changed_host_key(lab):
+    lab.shell("node7", "sh", "-c", "cd /etc/ssh && rm ssh_host_ed25519_key* && ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key && "
+                                   "kill $(cat /run/sshd.pid) && while kill -0 $(cat /run/sshd.pid) 2>/dev/null; do sleep 0.05; done; "
+                                   "/usr/sbin/sshd -f /etc/ssh/sshd_config -E /var/log/sshd.log")
+    said = lab.expect(1, [r"connect: the host key has changed: met ssh-ed25519 SHA256:", "another machine answers at this address"], [lab.target("node7")], NEW)
+    fix = re.search(r"(ssh-keygen -f \S+ -R '[^']+')", said)
+    check(fix, f"no command to forget the old key:\n{said}")
+    lab.shell("node1", "sh", "-c", fix.group(1))
+    lab.expect(0, [r"1 of 1 hosts joined"], [lab.target("node7")], NEW)
+
+
+def name_taken(lab):
+    """Another machine with the name of a living node."""
+    lab.shell("node8", "hostname", "node3")
+    lab.expect(1, [r"check: the node name \"node3\" is taken: a node at \S+ has it, and is Ready", r"--node-name"], [lab.target("node8")], NEW)
+    lab.expect(0, [r"1 of 1 hosts joined"], [lab.target("node8")], "--node-name", "other", "--password-file", "/root/password", "--identity", "/root/wrong")
+    lab.wait_nodes_ready(["other"])
+
+
+def figures(lab):
+    """The same for as many hosts as asked for."""
+    begun = time.monotonic()
+    said = lab.expect(0, [rf"{len(lab.hosts)} of {len(lab.hosts)} hosts joined"], [lab.target(h) for h in lab.hosts], NEW)
+    took = time.monotonic() - begun
+    rows = [line.split() for line in said.splitlines() if re.match(r"root@\S+ +node\d+ +joined", line)]
+    seconds = sorted(float(r[3]) for r in rows)
+    check(len(seconds) == len(lab.hosts) and set(lab.hosts) <= set(lab.ready_nodes()), said)
+    print(f"{len(seconds)} hosts Ready in {took:.1f} s; each: least {seconds[0]}, median {seconds[len(seconds) // 2]}, most {seconds[-1]} s")
+    begun = time.monotonic()
+    lab.expect(0, ["had the program already"], [lab.target(h) for h in lab.hosts])
+    print(f"the same command again: {time.monotonic() - begun:.1f} s")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--hosts", type=int)
+    asked = parser.parse_args().hosts
+    if asked:
+        main([empty_hosts_and_a_master, figures], SshLab(asked))
+    main([empty_hosts_and_a_master, token_join_on_the_second, each_fault_in_its_words, all_at_once, again_changes_nothing,
+          cut_while_copying, wiped_worker_and_cut_join, changed_host_key, name_taken], SshLab(7))
