@@ -18,6 +18,7 @@ Response plain_text(std::string text) {
 }  // namespace
 
 std::span<char> InBuffer::prepare(std::size_t room) {
+  if (empty()) begin_ = end_ = 0;
   if (data_.size() - end_ < room && begin_ > 0) {
     std::copy(data_.begin() + static_cast<std::ptrdiff_t>(begin_), data_.begin() + static_cast<std::ptrdiff_t>(end_),
               data_.begin());

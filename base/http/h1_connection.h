@@ -13,16 +13,14 @@
 
 namespace lab::http {
 
-// Bytes read and not yet used.
+// Bytes read and not yet used. What prepare() gave out is filled while others consume: only prepare() moves anything,
+// so that commit() finds the new bytes where they were put.
 class InBuffer {
  public:
   std::string_view view() const { return {data_.data() + begin_, end_ - begin_}; }
   std::size_t size() const { return end_ - begin_; }
   bool empty() const { return begin_ == end_; }
-  void consume(std::size_t n) {
-    begin_ += n;
-    if (begin_ == end_) begin_ = end_ = 0;
-  }
+  void consume(std::size_t n) { begin_ += n; }
   std::span<char> prepare(std::size_t room);
   void commit(std::size_t n) { end_ += n; }
 

@@ -1,4 +1,5 @@
 // HTTP/1.1 of the server on the wire: framing, limits, garbage, slow and vanishing clients.
+#include <algorithm>
 #include <atomic>
 #include <random>
 
@@ -249,6 +250,80 @@ TEST_F(H1, UpgradeHandsOverTheRawStreamWithEarlyBytes) {
   }(server_->port()));
   EXPECT_TRUE(out.starts_with("HTTP/1.1 101 Switching Protocols\r\n")) << out;
   EXPECT_TRUE(out.ends_with("<early><late>")) << out;
+}
+
+// The connection reads on while the handler is busy elsewhere: what the handler takes meanwhile must not move the place
+// where the next bytes arrive. Every piece is taken while the read of the next one is pending.
+TEST_F(H1, UpgradedStreamBringsEveryByteInItsPlaceToASlowReader) {
+  constexpr std::size_t kPiece = 1000;
+  constexpr int kPieces = 26;
+  std::atomic<int> taken = 0;
+  serve({}, [&](Request r, ResponseWriter& w) -> Task<void> {
+    auto s = co_await w.upgrade({.status = 101, .headers = {{"Upgrade", "echo"}, {"Connection", "Upgrade"}}});
+    EXPECT_TRUE(s);
+    char buffer[kPiece];
+    while (true) {
+      co_await sleep_for(20ms);  // the piece arrives, and the connection waits for the next one
+      auto n = co_await (*s)->read(buffer);
+      if (!n || *n == 0) break;
+      (void)co_await (*s)->write({buffer, *n});
+      taken += static_cast<int>(*n);
+    }
+    (void)co_await (*s)->shutdown_write();
+  });
+  auto out = run_task([](int port, std::atomic<int>* taken) -> Task<std::string> {
+    auto s = co_await dial_tcp("127.0.0.1", port, 10s);
+    (void)co_await (*s)->write("POST /exec HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+    for (int i = 0; i < kPieces; ++i) {
+      (void)co_await (*s)->write(std::string(kPiece, static_cast<char>('a' + i)));
+      for (int tries = 0; tries < 5000 && *taken < (i + 1) * static_cast<int>(kPiece); ++tries) co_await sleep_for(2ms);
+    }
+    (void)co_await (*s)->shutdown_write();
+    std::string got;
+    char buffer[4000];
+    while (true) {
+      auto n = co_await (*s)->read(buffer);
+      if (!n || *n == 0) break;
+      got.append(buffer, *n);
+    }
+    co_return got.substr(got.find("\r\n\r\n") + 4);
+  }(server_->port(), &taken));
+  std::string expected;
+  for (int i = 0; i < kPieces; ++i) expected += std::string(kPiece, static_cast<char>('a' + i));
+  EXPECT_TRUE(out == expected) << out.size() << " bytes came back, wrong from byte "
+                               << std::ranges::mismatch(out, expected).in1 - out.begin();
+}
+
+// Reads on until `what` has come, or the end.
+Task<std::string> read_until(Stream& from, std::string what) {
+  std::string got;
+  char buffer[4000];
+  while (got.find(what) == got.npos) {
+    auto n = co_await from.read(buffer);
+    if (!n || *n == 0) break;
+    got.append(buffer, *n);
+  }
+  co_return got;
+}
+
+// The same for requests: the third one arrives while the second one, read ahead, waits for the first one's answer.
+TEST_F(H1, RequestsReadAheadOfASlowHandlerStayWhole) {
+  serve({}, [](Request r, ResponseWriter& w) -> Task<void> {
+    co_await sleep_for(30ms);
+    co_await describe(std::move(r), w);
+  });
+  auto out = run_task([](int port) -> Task<std::string> {
+    auto s = co_await dial_tcp("127.0.0.1", port, 10s);
+    (void)co_await (*s)->write("GET /one HTTP/1.1\r\nHost: x\r\n\r\n");
+    co_await sleep_for(10ms);
+    (void)co_await (*s)->write("GET /two HTTP/1.1\r\nHost: x\r\n\r\n");
+    auto got = co_await read_until(**s, "GET /one");
+    co_await sleep_for(10ms);
+    (void)co_await (*s)->write("GET /three HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    got += co_await read_until(**s, "no answer has this");
+    co_return got;
+  }(server_->port()));
+  for (auto path : {"GET /one 0", "GET /two 0", "GET /three 0"}) EXPECT_EQ(count(out, path), 1u) << path << "\n" << out;
 }
 
 TEST_F(H1, ShutdownLetsRequestsFinishAndEndsStreams) {
