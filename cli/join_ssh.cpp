@@ -227,6 +227,7 @@ Result<int> join_hosts(const std::vector<join::ssh::Target>& targets, const std:
   pass_on(in, plan.join_arguments);
   plan.node_name = in.get("node-name");
   plan.install_missing = in.flag("install-missing");
+  plan.control_plane = in.flag("control-plane");
   if (way.shared) {
     plan.admit = [shared = way.shared](const std::string& node, const join::ssh::HostFacts& facts) {
       return admit(*shared, node, facts);

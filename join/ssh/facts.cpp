@@ -74,7 +74,7 @@ Result<void> judge_facts(const HostFacts& f, const Need& need) {
     if (!f.programs.contains(program))
       return fail(Code::kInvalid, std::string(program) + " is not found on it",
                   "install it: it is in tar, coreutils or util-linux");
-  if (f.master)
+  if (f.master && !need.control_plane)
     return fail(Code::kAlreadyExists, "it is a master itself: /etc/kubernetes/pki/ca.key is there",
                 "reset it before it joins another cluster: lab reset");
   if (f.release != need.release && f.free_install < need.bytes + kRoomBesides)

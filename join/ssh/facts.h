@@ -34,6 +34,7 @@ struct Need {
   std::uint64_t bytes = 0;  // of the copy
   std::string api_host;
   int api_port = 6443;
+  bool control_plane = false;  // to be a further master: one that is one already joins again
 };
 // What no consent can mend: the first that holds, with what to do. A host that was not understood at all is an error,
 // too.

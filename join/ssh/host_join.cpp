@@ -149,7 +149,8 @@ class HostJoin {
                                    .release = plan_.bundle->id,
                                    .bytes = plan_.bundle->size(!facts_.images),
                                    .api_host = plan_.api_host,
-                                   .api_port = plan_.api_port}));
+                                   .api_port = plan_.api_port,
+                                   .control_plane = plan_.control_plane}));
     result_.node = plan_.node_name.empty() ? facts_.hostname : plan_.node_name;
     if (plan_.admit) LAB_CHECK(plan_.admit(result_.node, facts_));
     return agree_to_install();

@@ -27,6 +27,7 @@ struct JoinPlan {
   std::string cluster;                      // by what a host recognises a join into the same cluster
   std::string node_name;                    // empty: the host's own name
   bool install_missing = false;
+  bool control_plane = false;  // the hosts become masters
   std::chrono::seconds patience{60};
   // Questions to the cluster; empty where it cannot be asked. Called from the hosts' threads.
   std::function<Result<void>(const std::string& node, const HostFacts& facts)> admit;

@@ -22,8 +22,9 @@ namespace {
 #define LAB_SSH_FUNCTIONS(X)                                                                                         \
   X(ssh_new)                                                                                                         \
   X(ssh_free)                                                                                                        \
-  X(ssh_disconnect) X(ssh_connect) X(ssh_options_set) X(ssh_options_get) X(ssh_options_get_port)                     \
-      X(ssh_options_parse_config) X(ssh_get_error) X(ssh_get_fd) X(ssh_is_connected) X(ssh_session_is_known_server)  \
+  X(ssh_disconnect)                                                                                                  \
+  X(ssh_connect) X(ssh_options_set) X(ssh_options_get) X(ssh_options_get_port) X(ssh_options_parse_config)           \
+      X(ssh_get_error) X(ssh_get_fd) X(ssh_is_connected) X(ssh_session_is_known_server)                              \
           X(ssh_session_update_known_hosts) X(ssh_get_server_publickey) X(ssh_get_publickey_hash)                    \
               X(ssh_get_fingerprint_hash) X(ssh_clean_pubkey_hash) X(ssh_string_free_char) X(ssh_key_free)           \
                   X(ssh_key_type) X(ssh_key_type_to_char) X(ssh_pki_import_privkey_file) X(ssh_userauth_none)        \

@@ -89,37 +89,68 @@ def again_changes_nothing(lab):
     check(agents == {h: lab.pids(h, "/opt/lab/releases") for h in agents}, "daemons were restarted")
 
 
-def cut_while_copying(lab):
-    """The connection breaks in the middle of the copy: the same command goes on by itself."""
+def cut_at_every_step(lab):
+    """The connection breaks in the middle of the copy, and again whenever the next step is told: the same command completes."""
     child = lab.background_join([lab.target("node7")])
     releases = lab.file("node7", "/opt/lab/releases")
     wait_for("the copy to begin", lambda: any(n.endswith(".part") for n in os.listdir(releases)), pause=0.002)
     check(lab.kill_ssh_sessions("node7"), "no connection was there to cut")
-    said, _ = child.communicate(timeout=200)
-    check(child.returncode == 0 and re.search(r"connected again \dx", said), said)
+    said, cut = "", set()
+    for line in child.stdout:
+        said += line
+        step = re.search(r" \[([a-z-]+)\] ", line)
+        if step and step.group(1) not in cut | {"connect", "copy", "ready"} and "connecting again" not in line:
+            lab.kill_ssh_sessions("node7")  # nothing to cut is no harm: the step was over quickly
+            cut.add(step.group(1))
+    child.wait(timeout=200)
+    again = re.search(r"connected again (\d+)x", said)
+    check(child.returncode == 0 and again and int(again.group(1)) >= 2, f"cut at {cut}:\n{said}")
     check(not [n for n in os.listdir(releases) if n.endswith(".part")], f"half a copy is left: {os.listdir(releases)}")
     lab.wait_nodes_ready(["node7"])
 
 
-def wiped_worker_and_cut_join(lab):
-    """A worker is wiped and joins again; the connection is cut while the join runs there, then the command itself is killed."""
-    lab.shell("node7", "/opt/lab/releases/current/lab", "reset", "--force")
-    lab.shell("node7", "sh", "-c", "rm -rf /opt/lab/releases /var/lib/lab/join /etc/kubernetes /var/lib/kubelet/pki")
-    # The join over there waits for its lock-step partner: it cannot end before it is let go on.
-    lab.shell("node7", "nft", "add table inet wall; add chain inet wall out { type filter hook output priority 0; }")
-    child = lab.background_join([lab.target("node7")])
-    job = lab.file("node7", "/var/lib/lab/join/pid")
-    wait_for("the join over there", lambda: os.path.exists(job) and open(job).read().strip(), pause=0.005)
-    lab.shell("node7", "nft", "add rule inet wall out tcp dport 6443 drop")
-    pid = open(job).read().strip()
-    check(lab.kill_ssh_sessions("node7"), "no connection was there to cut")
-    lab.kill_client(child)
-    check(child.returncode != 0, "the command was not killed")
-    running = not os.path.exists(lab.file("node7", "/var/lib/lab/join/exit"))
-    lab.shell("node7", "nft", "delete table inet wall")
-    lab.expect(0, [r"1 of 1 hosts joined"], [lab.target("node7")])
-    if running:  # it was met while it ran: followed, not started a second time
-        check(open(job).read().strip() == pid, "a second join was started beside the first")
+def _wipe(lab, host):
+    lab.shell(host, "/opt/lab/releases/current/lab", "reset", "--force")
+    lab.shell(host, "sh", "-c", "rm -rf /opt/lab/releases /var/lib/lab/join /etc/kubernetes /var/lib/kubelet/pki")
+
+
+def wiped_worker_and_killed_command(lab):
+    """A worker is wiped and joins again under its name; the command on the master is killed at one step after the other."""
+    _wipe(lab, "node7")
+    for step in ("check", "copy", "launch", "discovery", "tls-bootstrap"):
+        child = lab.background_join([lab.target("node7")])
+        for line in child.stdout:
+            if f" [{step}] " in line:
+                break
+        lab.kill_client(child)
+    said = lab.expect(0, [r"1 of 1 hosts joined"], [lab.target("node7")])
+    check("had the program already" in said, f"the copy of a killed command is not used:\n{said}")
+    lab.wait_nodes_ready(["node7"])
+
+
+def a_join_that_runs_is_followed(lab):
+    """The join over there is held, and the command killed: the next one finds it, and starts no second."""
+    _wipe(lab, "node7")
+    lab.shell("node7", "sh", "-c", "(for i in $(seq 20000); do p=$(pgrep -f '[/]lab join ') && kill -STOP $p && break; sleep 0.002; done) >/dev/null 2>&1 &")
+    first = lab.background_join([lab.target("node7")])
+    job = lab.file("node7", "/var/lib/lab/join")
+    held = wait_for("the held join", lambda: lab.shell("node7", "sh", "-c", "p=$(pgrep -f '[/]lab join ') && grep '^State:.T' /proc/$p/status >&2 && echo $p"))
+    with open(f"{job}/pid") as f:
+        pid = f.read()
+    lab.kill_client(first)
+    second = lab.background_join([lab.target("node7")])
+    said = ""
+    for line in second.stdout:
+        said += line
+        if " [launch] " in line:
+            break
+    check(not os.path.exists(f"{job}/exit"), "the held join has ended")
+    time.sleep(1)
+    lab.shell("node7", "kill", "-CONT", held.strip())
+    said += second.communicate(timeout=200)[0]
+    check(second.returncode == 0, said)
+    with open(f"{job}/pid") as f:
+        check(f.read() == pid, "a second join was started beside the first")
     lab.wait_nodes_ready(["node7"])
 
 
@@ -163,4 +194,4 @@ if __name__ == "__main__":
     if asked:
         main([empty_hosts_and_a_master, figures], SshLab(asked))
     main([empty_hosts_and_a_master, token_join_on_the_second, each_fault_in_its_words, all_at_once, again_changes_nothing,
-          cut_while_copying, wiped_worker_and_cut_join, changed_host_key, name_taken], SshLab(7))
+          cut_at_every_step, wiped_worker_and_killed_command, a_join_that_runs_is_followed, changed_host_key, name_taken], SshLab(7))

@@ -26,7 +26,8 @@ printf 'root:%s:19000:0:99999:7:::\nstudent:%s:19000:0:99999:7:::\n' "$2" "$2" >
 printf '%s\n' "$1" | tee /root/.ssh/authorized_keys >/home/student/.ssh/authorized_keys
 chown -R 1000:1000 /home/student
 [ -e ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key
-# /usr is the machine's own and read-only: what a test wants found first on the PATH lies in /home/first.
+# /usr is the machine's own and read-only: what a test wants found first on the PATH lies in /home/first (sshd's shells read
+# .bashrc, which may also talk).
 cat >sshd_config <<'END'
 HostKey /etc/ssh/ssh_host_ed25519_key
 UsePAM no
@@ -35,10 +36,9 @@ PasswordAuthentication yes
 MaxStartups 100
 MaxSessions 100
 PidFile /run/sshd.pid
-PermitUserEnvironment yes
 END
 mkdir -p /home/first
-echo 'PATH=/home/first:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' | tee /root/.ssh/environment >/home/student/.ssh/environment
+grep -q /home/first /root/.bashrc || echo 'PATH=/home/first:$PATH; echo some greeting' >>/root/.bashrc
 /usr/sbin/sshd -f /etc/ssh/sshd_config -E /var/log/sshd.log
 """
 PASSWORD = "horse battery"

@@ -68,6 +68,11 @@ TEST(Facts, EachFaultHasItsWords) {
   sudoer.root = false;
   sudoer.sudo = true;
   EXPECT_TRUE(judge_facts(sudoer, kNeed));
+  auto second = good();
+  second.master = true;
+  Need master = kNeed;
+  master.control_plane = true;
+  EXPECT_TRUE(judge_facts(second, master)) << "a master joins again as a master";
   auto has_it = good();
   has_it.free_install = 0;
   has_it.release = "0123";
