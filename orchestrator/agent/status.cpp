@@ -341,6 +341,25 @@ json::Value make_pod_status(const StatusInputs& in) {
   return out;
 }
 
+namespace {
+
+// Conditions are merged by type and field by field on the server: what a condition has no longer must be named.
+json::Value conditions_patch(const json::Value& before, const json::Value& now) {
+  json::Array out;
+  for (const auto& condition : json::as_array(now)) {
+    json::Value next = condition;
+    for (const auto& old : json::as_array(before)) {
+      if (json::str(old, "type") != json::str(condition, "type")) continue;
+      for (std::string_view gone : {"reason", "message"})
+        if (json::has(old, gone) && !json::has(condition, gone)) json::set(next, nullptr, gone);
+    }
+    out.push_back(std::move(next));
+  }
+  return out;
+}
+
+}  // namespace
+
 json::Value status_patch(const json::Value& before, const json::Value& now) {
   json::Value patch;
   for (const auto& [key, value] : json::as_object(now)) {
@@ -353,7 +372,7 @@ json::Value status_patch(const json::Value& before, const json::Value& now) {
       json::set(patch, std::move(list), key);
       continue;
     }
-    json::set(patch, value, key);
+    json::set(patch, key == "conditions" ? conditions_patch(old, value) : value, key);
   }
   for (std::string_view gone : {"reason", "message", "podIP", "podIPs"})
     if (json::has(before, gone) && !json::has(now, gone)) json::set(patch, nullptr, gone);

@@ -1,5 +1,7 @@
 #include "orchestrator/agent/status_manager.h"
 
+#include <charconv>
+
 #include "base/log.h"
 #include "orchestrator/agent/status.h"
 
@@ -25,11 +27,14 @@ void StatusManager::set(const ObjectPtr& target, const std::string& uid, json::V
   if (!client_ || (!changed && !entry->dirty)) return;
   entry->dirty = true;
   entry->not_before = now + delay;
+  start_writing(entry);
+}
+
+void StatusManager::start_writing(const std::shared_ptr<Entry>& entry) {
   entry->changed.notify();
-  if (!entry->running) {
-    entry->running = true;
-    scope_.spawn("pod status", write_loop(entry));
-  }
+  if (entry->running) return;
+  entry->running = true;
+  scope_.spawn("pod status", write_loop(entry));
 }
 
 namespace {
@@ -40,26 +45,35 @@ std::string_view condition(const json::Value& status, std::string_view type) {
   return {};
 }
 
+std::int64_t version_of(const json::Value& object) {
+  std::string_view text = json::str(object, "metadata", "resourceVersion");
+  std::int64_t version = 0;
+  std::from_chars(text.data(), text.data() + text.size(), version);
+  return version;
+}
+
 }  // namespace
 
 void StatusManager::observed(const ObjectPtr& pod) {
   auto it = entries_.find(uid_of(*pod));
-  if (it == entries_.end() || !client_ || it->second->dirty || it->second->gone || it->second->wanted.is_null()) return;
+  if (it == entries_.end() || !client_) return;
   auto& entry = it->second;
-  const auto& shown = json::at(*pod, "status");
+  entry->shown = pod;
+  if (!entry->dirty && overwritten(*entry)) start_writing(entry);
+}
+
+// True when somebody else has written after us and said something else of the pod's readiness; it is then due again.
+bool StatusManager::overwritten(Entry& entry) {
+  if (entry.gone || !entry.shown || entry.wanted.is_null() || version_of(*entry.shown) <= entry.written_at)
+    return false;
+  const auto& status = json::at(*entry.shown, "status");
   bool same = true;
   for (std::string_view type : {"Ready", "ContainersReady"})
-    same = same && condition(shown, type) == condition(entry->wanted, type);
-  // An answer that is on its way to the informer shows an older state; it is followed by the one that was written.
-  if (same || shown == entry->last_seen) return;
-  entry->last_seen = shown;
-  entry->stored = shown;
-  entry->dirty = true;
-  entry->changed.notify();
-  if (!entry->running) {
-    entry->running = true;
-    scope_.spawn("pod status", write_loop(entry));
-  }
+    same = same && condition(status, type) == condition(entry.wanted, type);
+  if (same) return false;
+  entry.stored = status;
+  entry.dirty = true;
+  return true;
 }
 
 const json::Value& StatusManager::last(const std::string& uid) const {
@@ -101,6 +115,7 @@ Task<void> StatusManager::write_loop(std::shared_ptr<Entry> e) {
     json::Value changes = status_patch(e->stored, wanted);
     if (changes.is_null()) {
       e->dirty = false;
+      overwritten(*e);
       e->changed.notify();
       continue;
     }
@@ -111,11 +126,13 @@ Task<void> StatusManager::write_loop(std::shared_ptr<Entry> e) {
                                         client::PatchType::kStrategic, std::move(body), "status");
     if (done) {
       e->stored = json::at(*done, "status");
+      e->written_at = version_of(*done);
       pause = 50ms;
       if (e->wanted == wanted && uid_of(*e->target) == uid_of(*target)) {
         // What the server made of it counts as written: an unequal rest would be written for ever.
         e->stored = std::move(wanted);
         e->dirty = false;
+        overwritten(*e);
         e->changed.notify();
       }
       continue;

@@ -3,6 +3,7 @@
 // loop.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,7 +22,8 @@ class StatusManager {
   // newer status (the first one of a pod that is about to run).
   void set(const ObjectPtr& target, const std::string& uid, json::Value status, Duration delay = Duration::zero());
   // What the API server shows now. Others may write conditions too: the node life cycle marks the pods of a silent node
-  // not ready, and it is for its agent to say that they are. A difference in readiness is written anew.
+  // not ready, and it is for its agent to say that they are. A difference in readiness is written anew, at once or,
+  // when a write is on its way, after it.
   void observed(const ObjectPtr& pod);
   // What was set last; null when nothing was.
   const json::Value& last(const std::string& uid) const;
@@ -33,12 +35,15 @@ class StatusManager {
  private:
   struct Entry {
     ObjectPtr target;
-    json::Value wanted, stored;  // stored: what the server is known to hold
-    json::Value last_seen;       // the status that observed() set right last
+    json::Value wanted, stored;   // stored: what the server is known to hold
+    ObjectPtr shown;              // what observed() was given last
+    std::int64_t written_at = 0;  // the resourceVersion that the last write made: what is shown of before it is stale
     bool running = false, gone = false, dirty = false;
     TimePoint not_before;
     Event changed;
   };
+  static bool overwritten(Entry& entry);
+  void start_writing(const std::shared_ptr<Entry>& entry);
   Task<void> write_loop(std::shared_ptr<Entry> entry);
 
   client::Client* client_;  // null: statuses are only kept

@@ -163,6 +163,14 @@ TEST(StatusPatch, HoldsWhatChangedAndWhatIsGone) {
   EXPECT_TRUE(status_patch(now, now).is_null());
 }
 
+TEST(StatusPatch, AConditionLosesTheReasonItNoLongerHas) {
+  auto before =
+      y("{conditions: [{type: Ready, status: 'False', reason: R, message: m}, {type: Initialized, status: 'True'}]}");
+  auto now = y("{conditions: [{type: Ready, status: 'True'}, {type: Initialized, status: 'True'}]}");
+  EXPECT_EQ(status_patch(before, now), y("{conditions: [{type: Ready, status: 'True', reason: null, message: null}, "
+                                         "{type: Initialized, status: 'True'}]}"));
+}
+
 TEST(Actions, BeginWithASandboxAndTheFirstInitContainer) {
   Box b("{initContainers: [{name: i, image: i}, {name: j, image: i}], containers: [{name: a, image: i}]}");
   EXPECT_TRUE(b.next().create_sandbox);
