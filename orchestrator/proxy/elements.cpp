@@ -32,14 +32,17 @@ std::string key_text(const FrontendKey& k) {
   return by_address(k.space) ? k.address.text() + " . " + rest : rest;
 }
 
+std::string target_text(const Target& t) {
+  return t.address.text() + " . " + std::to_string(t.port);
+}
+
 std::string endpoint_map(Space s, Protocol protocol) {
   std::string name = by_address(s) ? "service" : "node-port";
   return name + (inside(s) ? "-inside-endpoints-" : "-endpoints-") + std::string(text(protocol));
 }
 
 Element slot_element(const FrontendKey& key, std::size_t slot, const Target& target) {
-  return {endpoint_map(key.space, key.protocol), key_text(key) + " . " + std::to_string(slot),
-          target.address.text() + " . " + std::to_string(target.port)};
+  return {endpoint_map(key.space, key.protocol), key_text(key) + " . " + std::to_string(slot), target_text(target)};
 }
 
 std::string chain_name(const Frontend& f) {
@@ -82,10 +85,14 @@ std::string chain_script(const Frontend& f) {
   if (f.masquerade == Masquerade::kAll) out += rule(name, kMark);
   if (f.masquerade == Masquerade::kOutsiders) out += rule(name, "ip saddr != @pod-cidrs " + std::string(kMark));
   if (f.affinity_seconds) out += rule(name, "dnat ip to ip saddr . ip daddr . meta l4proto . th dport map @affinity");
-  if (!f.targets.empty()) {
-    out += rule(name, "dnat ip to " + lookup_fields(space) + " . numgen random mod " +
-                          std::to_string(f.targets.size()) + " map @" + endpoint_map(space, f.key.protocol));
-  }
+  auto pick = [&](std::size_t among) {
+    out += rule(name, "dnat ip to " + lookup_fields(space) + " . numgen random mod " + std::to_string(among) +
+                          " map @" + endpoint_map(space, f.key.protocol));
+  };
+  if (!f.targets.empty()) pick(f.targets.size());
+  // A packet that entered this chain while an endpoint was on its way out may have drawn a slot that is no more, for
+  // maps are read as they are now, rules as they were when the packet came. The first slot is always taken.
+  if (f.targets.size() > 1) pick(1);
   return out;
 }
 
@@ -107,16 +114,15 @@ std::string remember_script(int seconds) {
   return out;
 }
 
-std::string base_script(const std::vector<Cidr>& pod_cidrs) {
-  std::string table(kTable);
-  std::string out = "add table " + table + "\ndelete table " + table + "\ntable " + table + " {\n";
-  out += "  set pod-cidrs { type ipv4_addr; flags interval; auto-merge;";
-  if (!pod_cidrs.empty()) {
-    out += " elements = { ";
-    for (std::size_t i = 0; i < pod_cidrs.size(); ++i) out += (i ? ", " : "") + pod_cidrs[i].network().text();
-    out += " };";
-  }
-  out += " }\n";
+Element pod_cidr_element(const Cidr& cidr) {
+  auto text = cidr.network().text();
+  if (text.ends_with("/32")) text.resize(text.size() - 3);
+  return {"pod-cidrs", std::move(text), ""};
+}
+
+std::string base_script() {
+  std::string out = "table " + std::string(kTable) + " {\n";
+  out += "  set pod-cidrs { type ipv4_addr; flags interval; auto-merge; }\n";
   for (auto space : {Space::kAddress, Space::kAddressInside, Space::kNodePort, Space::kNodePortInside}) {
     for (auto protocol : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp}) {
       std::string port = std::string(text(protocol)) + " dport";

@@ -9,6 +9,7 @@
 #include "base/netlink/netlink.h"
 #include "base/netlink/sysctl.h"
 #include "orchestrator/proxy/elements.h"
+#include "orchestrator/proxy/listing.h"
 
 namespace lab::proxy {
 namespace {
@@ -46,32 +47,6 @@ bool concerns(const StaleFlows& s, const ConntrackFlow& f) {
   return s.untranslated && f.reply_source == f.destination;
 }
 
-std::string scalar(const json::Value& v) {
-  if (auto s = json::as_str(v); !s.empty()) return std::string(s);
-  return std::to_string(json::as_int(v));
-}
-
-std::string protocol_name(const std::string& s) {
-  if (s == "6") return "tcp";
-  if (s == "17") return "udp";
-  return s == "132" ? "sctp" : s;
-}
-
-// One entry of the affinity map in libnftables' JSON: [{"elem": {"val": {"concat": [...]}, ...}}, {"concat": [...]}].
-struct Remembered {
-  std::string client, frontend, port, endpoint;
-};
-std::optional<Remembered> remembered_of(const json::Value& v) {
-  const auto& pair = json::as_array(v);
-  if (pair.size() != 2) return std::nullopt;
-  const auto& elem = json::at(pair[0], "elem");
-  const auto& key = json::list(elem.is_null() ? pair[0] : json::at(elem, "val"), "concat");
-  const auto& data = json::list(pair[1], "concat");
-  if (key.size() != 4 || data.size() != 2) return std::nullopt;
-  auto port = protocol_name(scalar(key[2])) + " . " + scalar(key[3]);
-  return Remembered{scalar(key[0]), scalar(key[1]) + " . " + port, port, scalar(data[0]) + " . " + scalar(data[1])};
-}
-
 }  // namespace
 
 Result<Executor> Executor::open(Cidr service_cidr) {
@@ -98,8 +73,27 @@ Result<bool> Executor::table_is_there() {
   return tables.find(std::string("table ") + kTable) != std::string::npos;
 }
 
+Result<std::optional<Listing>> Executor::list() {
+  LAB_TRY(auto there, table_is_there());
+  if (!there) return std::nullopt;
+  Listing out;
+  // Not "list table", which lists rules as well: libnftables cannot write all of ours as JSON.
+  for (const char* what : {"list sets ip", "list maps ip", "list chains ip"}) {
+    LAB_TRY(auto text, nft_.run_json(what));
+    LAB_TRY(auto listed, json::parse(text));
+    auto part = listing_of(listed);
+    out.elements.merge(part.elements);
+    out.chains.merge(part.chains);
+  }
+  return out;
+}
+
 Result<void> Executor::forget(const std::vector<StaleFlows>& stale, const std::set<std::string>& sticky_gone) {
-  if (!sticky_gone.empty()) LAB_CHECK(forget_clients(sticky_gone));
+  if (!sticky_gone.empty()) {
+    LAB_CHECK(forget_clients([&](const RememberedClient& r) {
+      return sticky_gone.contains(r.frontend + " : " + r.endpoint) || sticky_gone.contains(r.port + " : " + r.endpoint);
+    }));
+  }
   if (stale.empty()) return {};
   LAB_CHECK(conntrack_remove(IPPROTO_UDP, [&](const ConntrackFlow& f) {
     return std::ranges::any_of(stale, [&](const StaleFlows& s) { return concerns(s, f); });
@@ -107,22 +101,33 @@ Result<void> Executor::forget(const std::vector<StaleFlows>& stale, const std::s
   return {};
 }
 
-Result<void> Executor::forget_clients(const std::set<std::string>& sticky_gone) {
-  LAB_TRY(auto text, nft_.run_json(std::string("list map ") + kTable + " affinity"));
+Result<void> Executor::forget_unserved(const Serving& serving) {
+  LAB_CHECK(forget_clients([&](const RememberedClient& r) {
+    auto at = serving.find(r.frontend);
+    if (at == serving.end()) at = serving.find(r.port);
+    return at == serving.end() || !at->second.contains(r.endpoint);
+  }));
+  LAB_CHECK(conntrack_remove(IPPROTO_UDP, [&](const ConntrackFlow& f) {
+    if (!f.destination.is_v4()) return false;
+    bool translated = f.reply_source != f.destination || f.reply_source_port != f.destination_port;
+    auto at = serving.find(key_text({Space::kAddress, f.destination, Protocol::kUdp, f.destination_port}));
+    if (at == serving.end()) at = serving.find(key_text({Space::kNodePort, {}, Protocol::kUdp, f.destination_port}));
+    // Translations of other addresses are somebody else's.
+    if (at == serving.end()) return translated && service_cidr_.contains(f.destination);
+    return translated ? !at->second.contains(target_text({f.reply_source, f.reply_source_port})) : !at->second.empty();
+  }));
+  return {};
+}
+
+Result<void> Executor::forget_clients(const std::function<bool(const RememberedClient&)>& gone) {
+  LAB_TRY(auto text, nft_.run_json(std::string("list map ") + kTable + " " + kAffinityMap));
   LAB_TRY(auto listed, json::parse(text));
   std::string script;
-  for (const auto& object : json::list(listed, "nftables")) {
-    for (const auto& item : json::list(object, "map", "elem")) {
-      auto r = remembered_of(item);
-      if (!r) continue;
-      bool gone = sticky_gone.contains(r->frontend + " : " + r->endpoint) ||
-                  sticky_gone.contains(r->port + " : " + r->endpoint);
-      if (!gone) continue;
-      // Added first, since it may have expired since it was listed.
-      auto element = std::string(" element ") + kTable + " affinity { " + r->client + " . " + r->frontend;
-      script +=
-          "add" + element + " timeout 1m : " + r->endpoint + " }\ndelete" + element + " : " + r->endpoint + " }\n";
-    }
+  for (const auto& r : remembered_clients(listed)) {
+    if (!gone(r)) continue;
+    // Added first, since it may have expired since it was listed.
+    auto element = std::string(" element ") + kTable + " " + kAffinityMap + " { " + r.client + " . " + r.frontend;
+    script += "add" + element + " timeout 1m : " + r.endpoint + " }\ndelete" + element + " : " + r.endpoint + " }\n";
   }
   return run(script);
 }

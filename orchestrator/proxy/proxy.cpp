@@ -88,11 +88,24 @@ Task<void> ServiceProxy::keep_synced(std::stop_token stop) {
 }
 
 Task<Result<void>> ServiceProxy::sync_all() {
-  dirty_.clear();
+  // The dirty ones too: among them are those that were deleted meanwhile.
+  for (const auto& service : std::exchange(dirty_, {})) (void)update(service);
   for (const auto& service : services_.list()) (void)update(client::key_of(*service));
-  (void)ruleset_.take_waiting();
-  auto script = ruleset_.full_script();
-  LAB_CO_CHECK(co_await pool_.run([this, script = std::move(script)] { return executor_->run(script); }));
+  for (auto waiting = ruleset_.take_waiting(); !waiting.empty(); waiting = ruleset_.take_waiting()) {
+    for (const auto& service : waiting) (void)update(service);
+  }
+  LAB_CO_TRY(auto kernel, co_await pool_.run([this] { return executor_->list(); }));
+  auto converge = ruleset_.converge_script(kernel.value_or(Listing{}));
+  auto done = co_await pool_.run([this, script = std::move(converge)] { return executor_->run(script); });
+  if (!done) {
+    // Another version's table, or one that somebody changed.
+    log::warn("the service rules cannot be put right, so they are made anew", {{"error", done.error().text()}});
+    auto anew = ruleset_.full_script();
+    LAB_CO_CHECK(co_await pool_.run([this, script = std::move(anew)] { return executor_->run(script); }));
+  }
+  auto serving = ruleset_.serving();
+  auto forgotten = co_await pool_.run([this, s = std::move(serving)] { return executor_->forget_unserved(s); });
+  if (!forgotten) log::warn("old UDP flows may lead to endpoints that are gone", {{"error", forgotten.error().text()}});
   synced_ = true;
   log::info("services programmed", {{"services", services_.size()}, {"frontends", ruleset_.frontends()}});
   co_return Result<void>{};

@@ -6,7 +6,7 @@
 //
 // Lives on the scope's loop and must outlive the scope's tasks. What blocks runs on a thread of its own, in the network
 // namespace of the thread that made the proxy. Changes that come together go to the kernel as one transaction; rules
-// of a proxy that was killed go on working, and are replaced atomically by the next one's.
+// of a proxy that was killed go on working, and the next one changes what is no longer right.
 #pragma once
 
 #include <memory>

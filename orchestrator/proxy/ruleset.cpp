@@ -87,8 +87,7 @@ void Ruleset::put(const std::string& service, const Frontend& wanted, Change& ch
     change.stale.push_back({wanted.key, gone, was_empty});
   }
   if (before.affinity_seconds) {
-    for (const auto& t : gone)
-      change.sticky_gone.insert(key_text(wanted.key) + " : " + slot_element(wanted.key, 0, t).data);
+    for (const auto& t : gone) change.sticky_gone.insert(key_text(wanted.key) + " : " + target_text(t));
   }
 }
 
@@ -102,7 +101,7 @@ void Ruleset::drop(const FrontendKey& key, Change& change) {
     change.stale.push_back({key, {f.targets.begin(), f.targets.end()}, false});
   }
   if (f.affinity_seconds) {
-    for (const auto& t : f.targets) change.sticky_gone.insert(key_text(key) + " : " + slot_element(key, 0, t).data);
+    for (const auto& t : f.targets) change.sticky_gone.insert(key_text(key) + " : " + target_text(t));
   }
   frontends_.erase(at);
   if (auto w = waiting_.find(key); w != waiting_.end()) {
@@ -151,22 +150,35 @@ std::set<std::string> Ruleset::take_waiting() {
   return std::exchange(freed_, {});
 }
 
-std::string Ruleset::full_script() {
-  std::string out = base_script(pod_cidrs_);
-  std::map<std::string, std::vector<std::string>> by_set;
-  std::set<std::string> made;
-  auto collect = [&](const Element& e) { by_set[e.set].push_back(e.data.empty() ? e.key : e.key + " : " + e.data); };
+std::set<Element> Ruleset::elements() const {
+  std::set<Element> out;
+  for (const auto& cidr : pod_cidrs_) out.insert(pod_cidr_element(cidr));
   for (const auto& [key, slots] : frontends_) {
-    const auto& f = slots.frontend;
-    if (f.affinity_seconds && made.insert(remember_chain(f.affinity_seconds)).second) {
-      out += remember_script(f.affinity_seconds);
-    }
-    if (made.insert(chain_name(f)).second) out += chain_script(f);
-    for (const auto& e : frontend_elements(f)) collect(e);
-    for (std::size_t i = 0; i < f.targets.size(); ++i) collect(slot_element(key, i, f.targets[i]));
+    for (auto& e : frontend_elements(slots.frontend)) out.insert(std::move(e));
+    const auto& targets = slots.frontend.targets;
+    for (std::size_t i = 0; i < targets.size(); ++i) out.insert(slot_element(key, i, targets[i]));
   }
-  for (const auto& [a, n] : cluster_ips_) collect(address_element("cluster-ips", a, false));
-  for (const auto& [a, n] : hairpin_) collect(address_element("hairpin", a, true));
+  for (const auto& [a, n] : cluster_ips_) out.insert(address_element("cluster-ips", a, false));
+  for (const auto& [a, n] : hairpin_) out.insert(address_element("hairpin", a, true));
+  return out;
+}
+
+std::string Ruleset::converge_script(const Listing& kernel) {
+  std::string out;
+  for (const auto& chain : kernel.chains) out += "flush chain " + std::string(kTable) + " " + chain + "\n";
+  out += base_script();
+  chains_.clear();
+  Change chains;
+  for (const auto& [key, slots] : frontends_) ensure_chain(slots.frontend, chains);
+  out += chains.script;
+  auto wanted = elements();
+  for (const auto& e : kernel.elements) {
+    if (!wanted.contains(e)) out += command("delete", e, true);
+  }
+  std::map<std::string, std::vector<std::string>> by_set;
+  for (const auto& e : wanted) {
+    if (!kernel.elements.contains(e)) by_set[e.set].push_back(e.data.empty() ? e.key : e.key + " : " + e.data);
+  }
   constexpr std::size_t kPerCommand = 500;
   for (const auto& [set, items] : by_set) {
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -175,7 +187,20 @@ std::string Ruleset::full_script() {
     }
     out += " }\n";
   }
-  chains_ = std::move(made);
+  return out;
+}
+
+std::string Ruleset::full_script() {
+  auto table = std::string(kTable) + "\n";
+  return "add table " + table + "delete table " + table + converge_script({});
+}
+
+Serving Ruleset::serving() const {
+  Serving out;
+  for (const auto& [key, slots] : frontends_) {
+    auto& endpoints = out[key_text(key)];
+    for (const auto& t : slots.frontend.targets) endpoints.insert(target_text(t));
+  }
   return out;
 }
 

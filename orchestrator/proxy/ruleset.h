@@ -37,6 +37,20 @@ struct Change {
   std::size_t elements = 0;           // added and deleted
 };
 
+struct Element {
+  std::string set, key, data;  // data is "" in plain sets
+  auto operator<=>(const Element&) const = default;
+};
+
+// What the kernel's table holds. Remembered clients are not part of it.
+struct Listing {
+  std::set<Element> elements;
+  std::set<std::string> chains;
+};
+
+// The endpoints behind each frontend, both as the kernel's maps write them: "10.96.3.7 . udp . 53", "udp . 30053".
+using Serving = std::map<std::string, std::set<std::string>>;
+
 class Ruleset {
  public:
   explicit Ruleset(std::vector<Cidr> pod_cidrs) : pod_cidrs_(std::move(pod_cidrs)) {}
@@ -46,8 +60,13 @@ class Ruleset {
   Change update(const std::string& service, const ServiceRules& rules);
   std::set<std::string> take_waiting();  // services to update again, since a frontend they want became free
 
-  // The table from nothing, atomically replacing what is there: at start, and when the kernel refused a change.
+  // From what the kernel holds to what it shall hold. Elements that are right are not touched, and rules are replaced
+  // within their chains, so that no packet meets a table that is half full; remembered clients stay.
+  std::string converge_script(const Listing& kernel);
+  // The table from nothing, in place of what is there: for a table that is none of ours. Packets that are on their way
+  // may miss it.
   std::string full_script();
+  Serving serving() const;
   std::size_t frontends() const { return frontends_.size(); }
 
  private:
@@ -63,6 +82,7 @@ class Ruleset {
 
   void put(const std::string& service, const Frontend& wanted, Change& change);
   void drop(const FrontendKey& key, Change& change);
+  std::set<Element> elements() const;
   void ensure_chain(const Frontend& f, Change& change);
   void count(Counts& counts, const std::string& set, const std::vector<IpAddress>& before,
              const std::vector<IpAddress>& after, bool doubled, Change& change);

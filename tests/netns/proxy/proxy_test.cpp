@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
+#include <stop_token>
 #include <thread>
 
 #include "base/netlink/sysctl.h"
 #include "orchestrator/proxy/executor.h"
 #include "orchestrator/proxy/frontend.h"
+#include "tests/netns/support/probe.h"
 #include "tests/netns/support/sandbox.h"
 
 namespace lab::proxy {
@@ -24,7 +27,7 @@ struct ProxyTest : testing::Test {
   test::Sandbox box;
   Ruleset ruleset{{*Cidr::parse("10.244.0.0/16")}};
   std::optional<Executor> executor;
-  std::map<std::string, pid_t> servers;
+  std::map<std::string, std::unique_ptr<test::AnswerServer>> servers;
 
   void SetUp() override {
     box.add("wire");
@@ -48,7 +51,15 @@ struct ProxyTest : testing::Test {
              .replace_route({.destination = kServices, .gateway = *IpAddress::parse("192.168.77.1"), .link = 2}));
     executor.emplace(must(in_netns(box.ns("n1"), [] { return Executor::open(kServices); })));
     must(inside([&] { return executor->prepare(); }));
-    must(inside([&] { return executor->run(ruleset.full_script()); }));
+    sync();
+  }
+  // What a proxy does when it starts, and whenever it is not sure of the kernel's state.
+  void sync() {
+    must(inside([&]() -> Result<void> {
+      LAB_TRY(auto kernel, executor->list());
+      LAB_CHECK(executor->run(ruleset.converge_script(kernel.value_or(Listing{}))));
+      return executor->forget_unserved(ruleset.serving());
+    }));
   }
 
   Result<void> inside(std::function<Result<void>()> f) { return in_netns(box.ns("n1"), std::move(f)); }
@@ -66,30 +77,30 @@ struct ProxyTest : testing::Test {
   }
   // Answers "NAME CLIENT-ADDRESS" on TCP 8080 and UDP 5353.
   void server(const std::string& name) {
-    servers[name] = box.background(
-        name, {"socat", "TCP4-LISTEN:8080,fork,reuseaddr,backlog=64", "SYSTEM:echo " + name + " $SOCAT_PEERADDR"});
-    box.background(name, {"python3", "-c",
-                          "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);s.bind(('',5353))\n"
-                          "while 1:\n m,a=s.recvfrom(99);s.sendto((sys.argv[1]+' '+a[0]+'\\n').encode(),a)",
-                          name});
-    ASSERT_TRUE(eventually([&] { return udp(name, "127.0.0.1:5353").starts_with(name); }));
-    ASSERT_TRUE(eventually([&] { return box.sh(name, "echo | socat -T2 - TCP4:127.0.0.1:8080").ok(); }));
+    servers[name] = std::make_unique<test::AnswerServer>(
+        box.ns(name), test::AnswerServer::Options{.word = name, .tcp = 8080, .udp = 5353});
   }
-  // A Service (fields of its spec) and its endpoints: "ADDRESS@NODE".
-  Change apply(const std::string& name, json::Value spec, const std::vector<std::string>& endpoints) {
+  // A Service (fields of its spec) and its endpoints: "ADDRESS@NODE", "ADDRESS@NODE terminating".
+  ServiceRules rules(json::Value spec, const std::vector<std::string>& endpoints) {
     json::Value service = json::Object{{"spec", std::move(spec)}};
     json::Array items;
     for (const auto& e : endpoints) {
-      auto at = e.find('@');
-      items.push_back(
-          json::Object{{"addresses", json::Array{json::Value(e.substr(0, at))}}, {"nodeName", e.substr(at + 1)}});
+      auto at = e.find('@'), space = e.find(' ');
+      bool terminating = space != std::string::npos;
+      items.push_back(json::Object{
+          {"addresses", json::Array{json::Value(e.substr(0, at))}},
+          {"nodeName", e.substr(at + 1, terminating ? space - at - 1 : space)},
+          {"conditions", json::Object{{"ready", !terminating}, {"serving", true}, {"terminating", terminating}}}});
     }
     json::Value slice =
         json::Object{{"addressType", "IPv4"},
                      {"ports", json::Array{json::Object{{"name", "t"}, {"port", 8080}, {"protocol", "TCP"}},
                                            json::Object{{"name", "u"}, {"port", 5353}, {"protocol", "UDP"}}}},
                      {"endpoints", std::move(items)}};
-    auto change = ruleset.update(name, rules_of(service, {&slice}, "n1", {}));
+    return rules_of(service, {&slice}, "n1", {});
+  }
+  Change apply(const std::string& name, json::Value spec, const std::vector<std::string>& endpoints) {
+    auto change = ruleset.update(name, rules(std::move(spec), endpoints));
     must(inside([&]() -> Result<void> {
       LAB_CHECK(executor->run(change.script));
       return executor->forget(change.stale, change.sticky_gone);
@@ -104,17 +115,15 @@ struct ProxyTest : testing::Test {
     for (auto& [k, v] : more) out[k] = v;
     return out;
   }
-  std::string tcp(const std::string& from, const std::string& to, const std::string& options = "") {
-    auto out = box.run(from, {"socat", "-T3", "-", "TCP4:" + to + ",connect-timeout=2" + options}).out;
-    return out.substr(0, out.find('\n'));
+  std::string tcp(const std::string& from, const std::string& to) { return test::ask_tcp(box.ns(from), to); }
+  std::string udp(const std::string& from, const std::string& to, std::uint16_t from_port = 0) {
+    return test::ask_udp(box.ns(from), to, from_port);
   }
-  std::string udp(const std::string& from, const std::string& to) {
-    auto out = box.sh(from, "echo q | socat -t1 -T2 - UDP4:" + to).out;
-    return out.substr(0, out.find('\n'));
+  // Nothing comes back: neither an answer nor a refusal.
+  bool silent(const std::string& from, const std::string& to) {
+    return test::ask_tcp(box.ns(from), to, std::chrono::seconds(2)) == "Connection timed out";
   }
-  bool refused(const std::string& from, const std::string& to) {
-    return tcp(from, to).find("refused") != std::string::npos;
-  }
+  bool refused(const std::string& from, const std::string& to) { return tcp(from, to) == "Connection refused"; }
 };
 
 TEST_F(ProxyTest, ClusterIpFromPodsNodeAndOutside) {
@@ -169,7 +178,7 @@ TEST_F(ProxyTest, NodePortsFromEverywhere) {
   must(must(Netlink::open_in(box.ns("outside")))
            .replace_route(
                {.destination = *Cidr::parse("127.0.0.9/32"), .gateway = *IpAddress::parse("192.168.77.1"), .link = 2}));
-  EXPECT_EQ(tcp("outside", "127.0.0.9:30080").find("q "), std::string::npos);
+  EXPECT_TRUE(silent("outside", "127.0.0.9:30080"));
 }
 
 TEST_F(ProxyTest, ExternalIpsAndPolicyLocal) {
@@ -196,7 +205,7 @@ TEST_F(ProxyTest, ExternalIpsAndPolicyLocal) {
   }
   // No endpoint here: silence for the outside, all endpoints for those inside.
   apply("s", spec(local), {"10.244.2.2@n2"});
-  EXPECT_NE(tcp("outside", "192.168.77.1:30080").find("imed out"), std::string::npos);
+  EXPECT_TRUE(silent("outside", "192.168.77.1:30080"));
   EXPECT_EQ(tcp("c", "192.168.77.1:30080"), "q 10.244.1.4");
   EXPECT_EQ(tcp("c", "198.51.100.7:80"), "q 10.244.1.4");
   EXPECT_EQ(tcp("n1", "192.168.77.1:30080"), "q 192.168.77.1");
@@ -221,24 +230,27 @@ TEST_F(ProxyTest, SessionAffinityHoldsUntilTheEndpointGoesOrTimePasses) {
     server(p);
   }
   pod("c", "10.244.1.4");
-  json::Object sticky{{"type", "NodePort"},
-                      {"sessionAffinity", "ClientIP"},
-                      {"sessionAffinityConfig", json::Object{{"clientIP", json::Object{{"timeoutSeconds", 3}}}}}};
-  apply("s", spec(sticky), {"10.244.1.2@n1", "10.244.1.3@n1"});
+  auto sticky = [](int seconds) {
+    return json::Object{
+        {"type", "NodePort"},
+        {"sessionAffinity", "ClientIP"},
+        {"sessionAffinityConfig", json::Object{{"clientIP", json::Object{{"timeoutSeconds", seconds}}}}}};
+  };
+  apply("s", spec(sticky(3600)), {"10.244.1.2@n1", "10.244.1.3@n1"});
   auto first = tcp("c", "10.96.0.5:80");
   for (int i = 0; i < 15; ++i) EXPECT_EQ(tcp("c", "10.96.0.5:80"), first);
   auto outside = tcp("outside", "192.168.77.1:30080");
   for (int i = 0; i < 15; ++i) EXPECT_EQ(tcp("outside", "192.168.77.1:30080"), outside);
   // A third endpoint disturbs nobody; the chosen one leaving moves its clients at once.
   bool on_a = first[0] == 'a';
-  apply("s", spec(sticky), {on_a ? "10.244.1.3@n1" : "10.244.1.2@n1"});
+  apply("s", spec(sticky(3600)), {on_a ? "10.244.1.3@n1" : "10.244.1.2@n1"});
   EXPECT_EQ(tcp("c", "10.96.0.5:80"), on_a ? "b 10.244.1.4" : "a 10.244.1.4");
-  // After the timeout the choice is free again.
-  apply("s", spec(sticky), {"10.244.1.2@n1", "10.244.1.3@n1"});
+  // After the timeout, which may be changed meanwhile, the choice is free again.
+  apply("s", spec(sticky(1)), {"10.244.1.2@n1", "10.244.1.3@n1"});
   std::set<std::string> seen;
   EXPECT_TRUE(eventually(
       [&] {
-        box.sh("c", "sleep 4");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1200));
         seen.insert(tcp("c", "10.96.0.5:80"));
         return seen.size() == 2;
       },
@@ -251,31 +263,176 @@ TEST_F(ProxyTest, UdpClientsThatKeepTheirPortFollowTheEndpoints) {
     server(p);
   }
   pod("c", "10.244.1.4");
-  auto ask = [&] {
-    auto out = box.sh("c", "echo q | socat -t1 -T2 - UDP4:10.96.0.5:80,sourceport=7777,reuseaddr").out;
-    return out.substr(0, 1);
-  };
+  auto ask = [&] { return udp("c", "10.96.0.5:80", 7777); };
   apply("s", spec(), {});
-  EXPECT_NE(ask(), "a");
+  EXPECT_EQ(ask(), "Connection refused");
   apply("s", spec(), {"10.244.1.2@n1"});
-  EXPECT_EQ(ask(), "a");
+  EXPECT_EQ(ask(), "a 10.244.1.4");
   apply("s", spec(), {"10.244.1.3@n1"});
-  EXPECT_EQ(ask(), "b");
+  EXPECT_EQ(ask(), "b 10.244.1.4");
+}
+
+// A new proxy finds the table of one that was killed.
+TEST_F(ProxyTest, SessionAffinitySurvivesANewProxyAndItsLossesAreForgotten) {
+  for (const char* p : {"a", "b", "d"}) {
+    pod(p, std::string("10.244.1.") + (*p == 'a' ? "2" : *p == 'b' ? "3" : "5"));
+    server(p);
+  }
+  std::map<std::string, std::string> chosen;
+  for (const char* client : {"c", "e", "f", "g"}) pod(client, "10.244.1.1" + std::to_string(*client - 'a'));
+  json::Object sticky{{"type", "NodePort"}, {"sessionAffinity", "ClientIP"}};
+  apply("s", spec(sticky), {"10.244.1.2@n1", "10.244.1.3@n1", "10.244.1.5@n1"});
+  for (const char* client : {"c", "e", "f", "g"}) chosen[client] = tcp(client, "10.96.0.5:80");
+  auto outside = tcp("outside", "192.168.77.1:30080");
+  // The order in which slots are filled is another after a restart, too.
+  auto restart = [&](const std::vector<std::string>& endpoints) {
+    ruleset = Ruleset{{*Cidr::parse("10.244.0.0/16")}};
+    (void)ruleset.update("s", rules(spec(sticky), endpoints));
+    sync();
+  };
+  restart({"10.244.1.5@n1", "10.244.1.2@n1", "10.244.1.3@n1"});
+  for (const auto& [client, answer] : chosen) {
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(tcp(client, "10.96.0.5:80"), answer) << client;
+  }
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(tcp("outside", "192.168.77.1:30080"), outside);
+  // "a" went while no proxy ran: its clients move, all others stay.
+  restart({"10.244.1.3@n1", "10.244.1.5@n1"});
+  for (const auto& [client, answer] : chosen) {
+    auto now = tcp(client, "10.96.0.5:80");
+    if (answer[0] == 'a') {
+      EXPECT_TRUE(now[0] == 'b' || now[0] == 'd') << now;
+    } else {
+      EXPECT_EQ(now, answer) << client;
+    }
+    EXPECT_EQ(tcp(client, "10.96.0.5:80"), now);
+  }
+}
+
+TEST_F(ProxyTest, UdpFlowsToEndpointsThatWentWhileNoProxyRanAreForgotten) {
+  for (const char* p : {"a", "b"}) {
+    pod(p, std::string("10.244.1.") + (*p == 'a' ? "2" : "3"));
+    server(p);
+  }
+  pod("c", "10.244.1.4");
+  auto ask = [&] { return udp("c", "10.96.0.5:80", 7777); };
+  auto ask_port = [&] { return udp("outside", "192.168.77.1:30080", 7778).substr(0, 2); };
+  auto restart = [&](const std::vector<std::string>& endpoints) {
+    ruleset = Ruleset{{*Cidr::parse("10.244.0.0/16")}};
+    if (!endpoints.empty()) (void)ruleset.update("s", rules(spec({{"type", "NodePort"}}), endpoints));
+    sync();
+  };
+  restart({"10.244.1.2@n1"});
+  EXPECT_EQ(ask(), "a 10.244.1.4");
+  EXPECT_EQ(ask_port(), "a ");
+  restart({"10.244.1.3@n1"});
+  EXPECT_EQ(ask(), "b 10.244.1.4");
+  EXPECT_EQ(ask_port(), "b ");
+  // The service went, too: nobody answers in its name.
+  restart({});
+  EXPECT_EQ(test::ask_udp(box.ns("c"), "10.96.0.5:80", 7777, std::chrono::seconds(2)), "no answer");
+}
+
+TEST_F(ProxyTest, TerminatingEndpointsServeUntilAnotherIsReadyAndKeepTheirConnections) {
+  for (const char* p : {"a", "b"}) {
+    pod(p, std::string("10.244.1.") + (*p == 'a' ? "2" : "3"));
+    server(p);
+  }
+  pod("c", "10.244.1.4");
+  apply("s", spec(), {"10.244.1.2@n1"});
+  test::Connection before(box.ns("c"), "10.96.0.5:80");
+  EXPECT_EQ(before.line(), "a 10.244.1.4");
+  apply("s", spec(), {"10.244.1.2@n1 terminating"});
+  EXPECT_EQ(tcp("c", "10.96.0.5:80"), "a 10.244.1.4");
+  apply("s", spec(), {"10.244.1.2@n1 terminating", "10.244.1.3@n1"});
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(tcp("c", "10.96.0.5:80"), "b 10.244.1.4");
+  before.say("still here");
+  EXPECT_EQ(before.line(), "still here");
+}
+
+TEST_F(ProxyTest, InternalPolicyLocalServesFromThisNodeOrNotAtAll) {
+  pod("a", "10.244.1.2");
+  pod("c", "10.244.1.4");
+  pod("q", "10.244.2.2", "n2");
+  server("a");
+  server("q");
+  json::Object local{{"type", "NodePort"}, {"internalTrafficPolicy", "Local"}};
+  apply("s", spec(local), {"10.244.1.2@n1", "10.244.2.2@n2"});
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(tcp("c", "10.96.0.5:80"), "a 10.244.1.4");
+  // The node port follows the external policy alone.
+  std::set<char> seen;
+  for (int i = 0; i < 100 && seen.size() < 2; ++i) seen.insert(tcp("outside", "192.168.77.1:30080")[0]);
+  EXPECT_EQ(seen, (std::set<char>{'a', 'q'}));
+  apply("s", spec(local), {"10.244.2.2@n2"});
+  EXPECT_TRUE(silent("c", "10.96.0.5:80"));
+  EXPECT_TRUE(silent("n1", "10.96.0.5:80"));
+  EXPECT_EQ(tcp("outside", "192.168.77.1:30080").substr(0, 2), "q ");
+  apply("s", spec(local), {});
+  EXPECT_TRUE(refused("c", "10.96.0.5:80"));
+}
+
+// What the kernel lists is what was written, so that a restart touches nothing that is right.
+TEST_F(ProxyTest, TheKernelsListingReadsBackAsWhatWasWritten) {
+  json::Object local{{"type", "NodePort"},
+                     {"externalTrafficPolicy", "Local"},
+                     {"sessionAffinity", "ClientIP"},
+                     {"externalIPs", json::Array{json::Value("198.51.100.7")}}};
+  apply("s", spec(local), {"10.244.1.2@n1", "10.244.1.3@n1", "10.244.2.2@n2"});
+  apply("t",
+        json::Object{{"clusterIP", "10.96.0.6"},
+                     {"ports", json::Array{json::Object{{"name", "x"}, {"port", 9}, {"protocol", "SCTP"}}}}},
+        {});
+  auto script = [&] {
+    return must(in_netns(box.ns("n1"), [&]() -> Result<std::string> {
+      LAB_TRY(auto kernel, executor->list());
+      return ruleset.converge_script(*kernel);
+    }));
+  };
+  EXPECT_EQ(script().find(" element "), std::string::npos) << script();
+  sync();
+  EXPECT_EQ(script().find(" element "), std::string::npos) << script();
+  must(inside([&] { return executor->run("delete element ip lab-proxy cluster-ips { 10.96.0.6 }\n"); }));
+  EXPECT_NE(script().find("add element ip lab-proxy cluster-ips { 10.96.0.6 }"), std::string::npos) << script();
 }
 
 TEST_F(ProxyTest, ConnectionsSurviveAReplacedTable) {
   pod("a", "10.244.1.2");
   pod("c", "10.244.1.4");
-  box.background("a", {"socat", "TCP4-LISTEN:8080,fork,reuseaddr", "PIPE"});
+  server("a");
   apply("s", spec(), {"10.244.1.2@n1"});
-  std::string answer;
-  ASSERT_TRUE(eventually([&] { return tcp("c", "10.96.0.5:80").empty(); }));
-  std::thread client(
-      [&] { answer = box.sh("c", "(echo one; sleep 2; echo two; sleep 1) | socat -T10 - TCP4:10.96.0.5:80").out; });
-  box.sh("n1", "sleep 1");
+  test::Connection client(box.ns("c"), "10.96.0.5:80");
+  EXPECT_EQ(client.line(), "a 10.244.1.4");
+  client.say("one");
+  EXPECT_EQ(client.line(), "one");
+  sync();
+  client.say("two");
+  EXPECT_EQ(client.line(), "two");
   must(inside([&] { return executor->run(ruleset.full_script()); }));
+  client.say("two");
+  EXPECT_EQ(client.line(), "two");
+}
+
+// Whoever connects while rules and endpoints change gets an answer, with the client's own address.
+TEST_F(ProxyTest, NoConnectionFailsWhileAProxyStartsAndEndpointsChange) {
+  for (const char* p : {"a", "b"}) {
+    pod(p, std::string("10.244.1.") + (*p == 'a' ? "2" : "3"));
+    server(p);
+  }
+  pod("c", "10.244.1.4");
+  apply("s", spec(), {"10.244.1.2@n1"});
+  std::map<std::string, int> answers;
+  std::jthread client([&](std::stop_token stop) {
+    while (!stop.stop_requested()) ++answers[tcp("c", "10.96.0.5:80")];
+  });
+  for (int i = 0; i < 25; ++i) {
+    sync();
+    apply("s", spec(), {"10.244.1.2@n1", "10.244.1.3@n1"});
+    apply("s", spec(), {i % 2 ? "10.244.1.2@n1" : "10.244.1.3@n1"});
+  }
+  client.request_stop();
   client.join();
-  EXPECT_EQ(answer, "one\ntwo\n");
+  EXPECT_GT(answers["a 10.244.1.4"] + answers["b 10.244.1.4"], 0);
+  EXPECT_EQ(answers.size(), 2u);
+  for (const auto& [answer, times] : answers) EXPECT_EQ(answer.substr(1), " 10.244.1.4") << answer << " " << times;
 }
 
 TEST_F(ProxyTest, CleanUpLeavesNothing) {

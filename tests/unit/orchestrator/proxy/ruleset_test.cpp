@@ -178,6 +178,26 @@ TEST(Ruleset, IncrementsEqualABuildFromNothing) {
     whole.apply(r.full_script());
     std::erase_if(m.sets, [](const auto& s) { return s.second.empty(); });
     ASSERT_EQ(m.sets, whole.sets);
+
+    // From any state of the kernel, and with nothing to do from the right one.
+    Listing kernel;
+    for (const auto& [set, items] : m.sets) {
+      for (const auto& [key, data] : items) kernel.elements.insert({set, key, data});
+    }
+    EXPECT_EQ(r.converge_script(kernel).find(" element "), std::string::npos);
+    for (int i = 0; i < 20 && !kernel.elements.empty(); ++i) {
+      auto at = std::next(kernel.elements.begin(), long(random() % kernel.elements.size()));
+      auto changed = *at;
+      m.sets[changed.set].erase(changed.key);
+      kernel.elements.erase(at);
+      if (random() % 2) continue;
+      changed.data = changed.data.empty() ? "" : changed.data + "9";
+      m.sets[changed.set][changed.key] = changed.data;
+      kernel.elements.insert(changed);
+    }
+    m.apply(r.converge_script(kernel));
+    std::erase_if(m.sets, [](const auto& s) { return s.second.empty(); });
+    ASSERT_EQ(m.sets, whole.sets);
   }
 }
 
