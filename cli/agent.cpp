@@ -48,6 +48,7 @@ Result<agent::AgentOptions> agent_options(const Invocation& in) {
     o.register_taints.push_back(std::move(taint));
   }
   o.node_lease_interval = std::chrono::seconds(in.number("node-lease-seconds"));
+  o.cgroup_driver = in.get("cgroup-driver");
   o.static_pod_path = in.get("pod-manifest-path");
   LAB_TRY(auto serving, join::ensure_serving_certificate(kPkiDirectory, o.node_name, o.node_ip));
   o.serving_certificate_pem = serving.certificate_pem;
@@ -127,6 +128,7 @@ Commands agent_commands() {
                        {.name = "service-cluster-ip-range", .value = "RANGE", .help = "Addresses of services", .fallback = "10.96.0.0/12"},
                        {.name = "cluster-cidr", .value = "RANGE", .help = "Addresses of pods", .fallback = "10.244.0.0/16"},
                        {.name = "pod-manifest-path", .value = "DIR", .help = "Static pods", .fallback = "/etc/kubernetes/manifests"},
+                       {.name = "cgroup-driver", .value = "NAME", .help = "Who makes cgroups; as the runtime is configured", .fallback = "cgroupfs", .choices = {"cgroupfs", "systemd"}},
                        {.name = "node-lease-seconds", .value = "N", .help = "How often the node says that it lives", .fallback = "10"},
                        {.name = "register-with-taints", .value = "TAINT", .help = "Taints of the new node", .repeated = true}},
            .run = [](const Invocation& in) { return finish(run_agent(in)); },

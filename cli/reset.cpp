@@ -8,8 +8,11 @@
 
 #include "base/io/scope.h"
 #include "bootstrap/common/node_services.h"
+#include "bootstrap/init/from_config.h"
+#include "cli/config_flag.h"
 #include "cli/groups.h"
 #include "cli/report.h"
+#include "orchestrator/agent/cgroups.h"
 #include "orchestrator/agent/cri.h"
 #include "orchestrator/dns/server.h"
 #include "orchestrator/proxy/proxy.h"
@@ -37,8 +40,28 @@ Result<void> clean_network(const Result<bootstrap::NodeServices>& node) {
   return overlay::OverlayAgent::clean_up();
 }
 
+Result<bootstrap::ResetOptions> read_reset(const Invocation& in) {
+  bootstrap::ResetOptions o;
+  for (const auto& word : in.arguments()) o.run.only += (o.run.only.empty() ? "" : "/") + word;
+  o.force = in.flag("force");
+  o.cri_socket = in.get("cri-socket");
+  o.cert_dir = in.get("cert-dir");
+  o.cleanup_tmp = in.flag("cleanup-tmp-dir");
+  o.ignore_preflight = in.all("ignore-preflight-errors");
+  o.run.skip = in.all("skip-phases");
+  o.run.dry_run = in.flag("dry-run");
+  LAB_CHECK(with_config(in, [&](auto& file) { return bootstrap::apply_config(file, o); }));
+  return o;
+}
+
 int reset(const Invocation& in) {
-  if (!in.flag("force")) {
+  auto read = read_reset(in);
+  if (!read) {
+    report(read.error());
+    return kUsage;
+  }
+  auto& options = *read;
+  if (!options.force && !options.run.dry_run) {
     if (!::isatty(STDIN_FILENO)) {
       std::fprintf(stderr, "error: reset removes this node's cluster data\n  what to do: give --force to do it without a terminal\n");
       return kFailed;
@@ -50,20 +73,37 @@ int reset(const Invocation& in) {
     if (answer != "y" && answer != "Y") return kFailed;
   }
   const auto node = bootstrap::read_node_record();
-  bootstrap::ResetOptions options;
-  options.cri_socket = in.get("cri-socket");
-  options.remove_pods = [](const std::string& socket) { return run_task(remove_sandboxes(socket)); };
+  options.remove_pods = [](const std::string& socket) -> Result<void> {
+    LAB_CHECK(run_task(remove_sandboxes(socket)));
+    for (const char* driver : {"cgroupfs", "systemd"}) LAB_CHECK(agent::Cgroups({.driver = driver}).remove_all());
+    return {};
+  };
   options.clean_network = [&] { return clean_network(node); };
-  return finish(bootstrap::run_reset(options));
+  return finish(bootstrap::run_reset(std::move(options)));
 }
 
 }  // namespace
 
 Commands reset_commands() {
-  return {{.path = "reset",
-           .summary = "Undo what init or join did to this machine",
-           .options = {{.name = "force", .help = "Do not ask", .letter = "f"},
-                       {.name = "cri-socket", .value = "SOCKET", .help = "Socket of the container runtime; default: the one found"}},
+  const std::vector<Option> options{
+      {.name = "force", .help = "Do not ask", .letter = "f"},
+      kConfigOption,
+      {.name = "cri-socket", .value = "SOCKET", .help = "Socket of the container runtime; default: the one found"},
+      {.name = "cert-dir", .value = "DIR", .help = "Where certificates are kept", .fallback = "/etc/kubernetes/pki"},
+      {.name = "cleanup-tmp-dir", .help = "Remove /etc/kubernetes/tmp too"},
+      {.name = "ignore-preflight-errors", .value = "NAMES", .help = "Checks whose errors become warnings; 'all' for all", .repeated = true},
+      {.name = "skip-phases", .value = "PHASES", .help = "Phases to leave out", .repeated = true},
+      {.name = "dry-run", .help = "Only tell what would be done"}};
+  std::vector<std::string> names;
+  bootstrap::list_phases(bootstrap::reset_phases(), names);
+  std::string phases = "Phases:\n";
+  for (const auto& n : names) phases += "  " + n + "\n";
+  return {{.path = "reset", .summary = "Undo what init or join did to this machine", .details = phases, .options = options, .run = reset},
+          {.path = "reset phase",
+           .summary = "Run one phase of reset alone",
+           .details = "As in: lab reset phase cleanup-node network --force\n\n" + phases,
+           .arguments = {{"PHASE", "the phase, and below it the sub-phase", true, true}},
+           .options = options,
            .run = reset}};
 }
 

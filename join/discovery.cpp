@@ -38,15 +38,19 @@ Result<json::Value> fetch(const client::RestConfig& config) {
   return json::parse(response.text());
 }
 
+constexpr const char* kUnknownToken = "unknown-token";
+
 Failure unknown_token(const json::Value& config_map, const pki::BootstrapToken& token) {
   std::string known;
   for (const auto& [key, value] : json::map(config_map, "data"))
     if (std::string_view(key).starts_with("jws-kubeconfig-"))
       known += (known.empty() ? "" : ", ") + std::string(std::string_view(key).substr(15));
-  return fail(Code::kUnauthorized,
+  auto failure = fail(Code::kUnauthorized,
               "the cluster does not know the token \"" + token.id + "\": it has expired, was deleted, or belongs to another cluster" +
                   (known.empty() ? " (no token is valid there now)" : " (valid there now: " + known + ")"),
               "make one on the master: lab token create --print-join-command");
+  failure.error().details = kUnknownToken;
+  return failure;
 }
 
 Result<void> check_pins(const std::string& ca_pem, const std::vector<std::string>& pins) {
@@ -76,6 +80,8 @@ Result<ClusterInfo> from_kubeconfig(const std::string& text) {
 }
 
 }  // namespace
+
+bool is_unknown_token(const Error& error) { return error.details == kUnknownToken; }
 
 Result<ClusterInfo> discover(const std::string& host, int port, const pki::BootstrapToken& token,
                              const std::vector<std::string>& pins, bool skip_pin) {

@@ -12,8 +12,8 @@ namespace lab::bootstrap {
 namespace {
 
 constexpr const char* kKubeletConfig = "/etc/kubernetes/kubelet.conf";
+constexpr auto kRuntimeLimit = std::chrono::seconds(30);
 constexpr const char* kBootstrapConfig = "/etc/kubernetes/bootstrap-kubelet.conf";
-constexpr const char* kCniDirectory = "/opt/cni/bin";
 
 Result<void> ensure_runtime(ServiceManager& services, const std::string& socket) {
   if (socket_answers(socket)) return {};
@@ -22,7 +22,7 @@ Result<void> ensure_runtime(ServiceManager& services, const std::string& socket)
                                        .description = "containerd container runtime",
                                        .argv = {"/usr/bin/containerd"},
                                        .native_unit = "containerd"}));
-  return wait_until(std::chrono::seconds(30), "a container runtime on " + socket,
+  return wait_until(kRuntimeLimit, "a container runtime on " + socket,
                     "install one (apt-get install containerd) and see its log: " + services.log_hint("containerd"),
                     [&]() -> Result<void> {
                       if (socket_answers(socket)) return {};
@@ -33,53 +33,92 @@ Result<void> ensure_runtime(ServiceManager& services, const std::string& socket)
 Result<void> write_node_record(const NodeServices& n) {
   json::Value v = json::Object{{"nodeName", n.node_name},   {"nodeIP", n.node_ip},         {"criSocket", n.cri_socket},
                                {"dnsAddress", n.dns_address}, {"dnsDomain", n.dns_domain},
-                               {"serviceCIDR", n.service_cidr}, {"podCIDR", n.pod_cidr}};
+                               {"serviceCIDR", n.service_cidr}, {"podCIDR", n.pod_cidr},
+                               {"cniBinDirectory", n.runtime.cni_bin_directory}};
   LAB_CHECK(fs::make_dirs("/etc/lab"));
   return fs::write_file(kNodeRecord, json::dump_pretty(v, 2) + "\n");
 }
 
+Unit agent_unit(const NodeServices& node) {
+  Unit agent{.name = "lab-agent", .description = "Kubernetes node agent of lab"};
+  agent.argv = {fs::self_exe(), "agent", "--kubeconfig", kKubeletConfig, "--bootstrap-kubeconfig", kBootstrapConfig,
+                "--hostname-override", node.node_name, "--node-ip", node.node_ip, "--container-runtime-endpoint",
+                node.cri_socket, "--cluster-dns", node.dns_address, "--cluster-domain", node.dns_domain,
+                "--service-cluster-ip-range", node.service_cidr, "--cluster-cidr", node.pod_cidr, "--node-lease-seconds",
+                std::to_string(std::max(1, node.lease_seconds / 4)), "--cgroup-driver",
+                node.runtime.systemd_cgroups ? "systemd" : "cgroupfs"};
+  for (const auto& t : node.taints) {
+    agent.argv.push_back("--register-with-taints");
+    agent.argv.push_back(t);
+  }
+  return agent;
+}
+
+Unit overlay_unit(const NodeServices& node) {
+  return {.name = "lab-overlay",
+          .description = "Pod network of lab",
+          .argv = {fs::self_exe(), "overlay", "--kubeconfig", kKubeletConfig, "--hostname-override", node.node_name,
+                   "--node-ip", node.node_ip, "--cluster-cidr", node.pod_cidr},
+          .after = {"lab-agent"}};
+}
+
 }  // namespace
+
+std::string command_line(const Unit& unit) {
+  std::string out;
+  for (const auto& word : unit.argv) {
+    const bool plain = !word.empty() && word.find_first_of(" '\"$\\*?;&|<>()") == std::string::npos;
+    out += (out.empty() ? "" : " ") + (plain ? word : "'" + word + "'");
+  }
+  return out;
+}
+
+std::vector<std::string> node_services_plan(const NodeServices& node) {
+  std::vector<std::string> out{"link the CNI plugin \"" + fs::join(node.runtime.cni_bin_directory, "lab-cni") + "\" to this program",
+                               "write the file \"" + std::string(kNodeRecord) + "\""};
+  if (!socket_answers(node.cri_socket)) out.push_back("start the container runtime behind " + node.cri_socket);
+  out.push_back("start the service lab-agent:\n\t" + command_line(agent_unit(node)));
+  if (node.overlay) out.push_back("start the service lab-overlay:\n\t" + command_line(overlay_unit(node)));
+  return out;
+}
 
 Result<NodeServices> read_node_record() {
   LAB_TRY(auto text, fs::read_file(kNodeRecord));
   LAB_TRY(auto v, json::parse(text));
-  return NodeServices{.node_name = std::string(json::str(v, "nodeName")),
+  NodeServices out{.node_name = std::string(json::str(v, "nodeName")),
                       .node_ip = std::string(json::str(v, "nodeIP")),
                       .cri_socket = std::string(json::str(v, "criSocket")),
                       .dns_address = std::string(json::str(v, "dnsAddress")),
                       .dns_domain = std::string(json::str(v, "dnsDomain")),
                       .service_cidr = std::string(json::str(v, "serviceCIDR")),
                       .pod_cidr = std::string(json::str(v, "podCIDR"))};
+  if (auto dir = json::str(v, "cniBinDirectory"); !dir.empty()) out.runtime.cni_bin_directory = std::string(dir);
+  return out;
+}
+
+Result<RuntimeSettings> start_runtime(ServiceManager& services, const std::string& socket, const AskRuntime& ask) {
+  LAB_CHECK(ensure_runtime(services, socket));
+  RuntimeSettings out;
+  // A runtime accepts connections a moment before it serves.
+  LAB_CHECK(wait_until(kRuntimeLimit, "an answer of the container runtime on " + socket,
+                       "see its log: " + services.log_hint("containerd"), [&]() -> Result<void> {
+                         LAB_TRY(out, ask(socket));
+                         return {};
+                       }));
+  return out;
 }
 
 Result<void> start_node_services(ServiceManager& services, const NodeServices& node) {
   const std::string self = fs::self_exe();
-  LAB_CHECK(fs::make_dirs(kCniDirectory));
+  const std::string& plugins = node.runtime.cni_bin_directory;
+  LAB_CHECK(fs::make_dirs(plugins));
   // Runtimes call `loopback` for every sandbox; where the usual plugins are not installed, ours does it.
   for (const char* plugin : {"lab-cni", "loopback"})
-    if (const std::string path = fs::join(kCniDirectory, plugin); std::string(plugin) == "lab-cni" || !fs::exists(path))
+    if (const std::string path = fs::join(plugins, plugin); std::string(plugin) == "lab-cni" || !fs::exists(path))
       LAB_CHECK(fs::symlink(self, path));
   LAB_CHECK(write_node_record(node));
-  LAB_CHECK(ensure_runtime(services, node.cri_socket));
-
-  Unit agent{.name = "lab-agent", .description = "Kubernetes node agent of lab"};
-  agent.argv = {self, "agent", "--kubeconfig", kKubeletConfig, "--bootstrap-kubeconfig", kBootstrapConfig,
-                "--hostname-override", node.node_name, "--node-ip", node.node_ip, "--container-runtime-endpoint",
-                node.cri_socket, "--cluster-dns", node.dns_address, "--cluster-domain", node.dns_domain,
-                "--service-cluster-ip-range", node.service_cidr, "--cluster-cidr", node.pod_cidr, "--node-lease-seconds",
-                std::to_string(std::max(1, node.lease_seconds / 4))};
-  for (const auto& t : node.taints) {
-    agent.argv.push_back("--register-with-taints");
-    agent.argv.push_back(t);
-  }
-  LAB_CHECK(services.ensure_running(agent));
-
-  if (!node.overlay) return {};
-  return services.ensure_running({.name = "lab-overlay",
-                                  .description = "Pod network of lab",
-                                  .argv = {self, "overlay", "--kubeconfig", kKubeletConfig, "--hostname-override",
-                                           node.node_name, "--node-ip", node.node_ip, "--cluster-cidr", node.pod_cidr},
-                                  .after = {"lab-agent"}});
+  LAB_CHECK(services.ensure_running(agent_unit(node)));
+  return node.overlay ? services.ensure_running(overlay_unit(node)) : Result<void>{};
 }
 
 }  // namespace lab::bootstrap

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bootstrap/common/runtime.h"
 #include "bootstrap/services/service_manager.h"
 
 namespace lab::bootstrap {
@@ -15,13 +16,20 @@ struct NodeServices {
   int lease_seconds = 40;                    // the node renews its Lease four times in this time
   std::vector<std::string> taints;           // registered with the node: "key=value:Effect"
   bool overlay = true;
+  RuntimeSettings runtime;                   // set by start_runtime()
 };
 
 // What this node was set up with, for those who undo it: /etc/lab/node.json. NotFound on a machine that is no node.
 inline constexpr const char* kNodeRecord = "/etc/lab/node.json";
 Result<NodeServices> read_node_record();
 
-// Installs the CNI plugin, makes sure that a container runtime answers, and starts the daemons.
+// Makes sure that a container runtime answers, and learns how it is configured.
+Result<RuntimeSettings> start_runtime(ServiceManager& services, const std::string& socket, const AskRuntime& ask);
+
+// Installs the CNI plugin where the runtime looks for it, and starts the daemons.
 Result<void> start_node_services(ServiceManager& services, const NodeServices& node);
+// What start_node_services would do, in words that continue "Would ...".
+std::vector<std::string> node_services_plan(const NodeServices& node);
+std::string command_line(const Unit& unit);   // its words, quoted where a shell would need it
 
 }  // namespace lab::bootstrap

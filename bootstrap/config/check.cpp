@@ -138,6 +138,8 @@ struct Walk {
       return;
     }
     if (value.is_null()) return;
+    const bool nothing = (value.is_array() && value.get_array().empty()) || (value.is_object() && value.get_object().empty());
+    if (nothing) return;
     const bool of_flags = field.name.ends_with("xtraArgs");
     if (of_flags && !field.idle.empty())
       flags(field, value, pointer, path);

@@ -11,23 +11,14 @@ Result<void> certificate_phase(InitContext& c, const std::string& name) {
   if (name == "sa") {
     LAB_TRY(outcome, pki::ensure_service_account_keys(options));
   } else {
-    const pki::CertificateRow* row = nullptr;
-    for (const auto& r : pki::certificate_table())
-      if (r.name == name) row = &r;
+    const pki::CertificateRow* row = pki::find_certificate(name);
     LAB_TRY(outcome, pki::ensure_certificate(*row, options));
   }
   if (outcome == pki::Outcome::kKept) c.progress.note("[certs] Using the existing \"" + name + "\" certificate and key");
   return {};
 }
 
-namespace {
-
-struct User {
-  std::string phase, file, common_name;
-  std::vector<std::string> organizations;
-};
-
-std::vector<User> users_of(const InitContext& c) {
+std::vector<KubeconfigUser> kubeconfig_users(const InitContext& c) {
   return {
       {"admin", "admin.conf", "kubernetes-admin", {"kubeadm:cluster-admins"}},
       {"super-admin", "super-admin.conf", "kubernetes-super-admin", {"system:masters"}},
@@ -36,6 +27,8 @@ std::vector<User> users_of(const InitContext& c) {
       {"scheduler", "scheduler.conf", "system:kube-scheduler", {}},
   };
 }
+
+namespace {
 
 // A kubeconfig that works is kept: its server, CA and certificate are those that would be written.
 bool still_good(const std::string& path, const InitContext& c, const std::string& ca_pem) {
@@ -50,7 +43,7 @@ bool still_good(const std::string& path, const InitContext& c, const std::string
 
 Result<void> kubeconfig_phase(InitContext& c, const std::string& name) {
   LAB_TRY(auto ca, pki::load_authority(c.cert_dir(), "ca"));
-  for (const auto& user : users_of(c)) {
+  for (const auto& user : kubeconfig_users(c)) {
     if (user.phase != name) continue;
     const std::string path = fs::join(kKubernetesDirectory, user.file);
     if (still_good(path, c, ca.certificate_pem())) {
@@ -63,7 +56,7 @@ Result<void> kubeconfig_phase(InitContext& c, const std::string& name) {
                                         .client_auth = true,
                                         .validity = c.certificate_options().validity},
                                        key));
-    pki::KubeconfigSpec spec{.user = user.common_name, .server = c.server_url(), .ca_pem = ca.certificate_pem(),
+    pki::KubeconfigSpec spec{.cluster = c.options.cluster_name, .user = user.common_name, .server = c.server_url(), .ca_pem = ca.certificate_pem(),
                              .certificate_pem = certificate, .key_pem = key.pem()};
     LAB_CHECK(fs::make_dirs(kKubernetesDirectory));
     return fs::write_file(path, pki::kubeconfig_text(spec), 0600);

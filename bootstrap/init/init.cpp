@@ -8,6 +8,9 @@
 #include "base/fs.h"
 #include "bootstrap/common/address.h"
 #include "bootstrap/common/runtime.h"
+#include "bootstrap/init/certificate_upload.h"
+#include "bootstrap/init/master.h"
+#include "bootstrap/init/plan.h"
 
 namespace lab::bootstrap {
 
@@ -48,6 +51,10 @@ template <const char* const* N>
 Result<void> certificate(InitContext& c) { return certificate_phase(c, *N); }
 template <const char* const* N>
 Result<void> kubeconfig(InitContext& c) { return kubeconfig_phase(c, *N); }
+template <const char* const* N>
+std::vector<std::string> plan_certificate(InitContext& c) { return certificate_plan(c, *N); }
+template <const char* const* N>
+std::vector<std::string> plan_kubeconfig(InitContext& c) { return kubeconfig_plan(c, *N); }
 
 constexpr const char* kCa = "ca";
 constexpr const char* kApiserver = "apiserver";
@@ -55,45 +62,80 @@ constexpr const char* kKubeletClient = "apiserver-kubelet-client";
 constexpr const char* kFrontProxyCa = "front-proxy-ca";
 constexpr const char* kFrontProxyClient = "front-proxy-client";
 constexpr const char* kSa = "sa";
+constexpr const char* kEtcdCa = "etcd/ca";
+constexpr const char* kEtcdServer = "etcd/server";
+constexpr const char* kEtcdPeer = "etcd/peer";
+constexpr const char* kEtcdHealth = "etcd/healthcheck-client";
+constexpr const char* kApiserverEtcd = "apiserver-etcd-client";
 constexpr const char* kAdmin = "admin";
 constexpr const char* kSuperAdmin = "super-admin";
 constexpr const char* kKubelet = "kubelet";
 constexpr const char* kControllerManager = "controller-manager";
 constexpr const char* kScheduler = "scheduler";
 
+// kubeadm's names of phases that are called otherwise here.
+const std::map<std::string, std::string> kPhaseAliases{
+    {"addon/coredns", "addon/dns"},
+    {"addon/kube-proxy", "addon/proxy"},
+};
+
+template <const char* const* N>
+Phase<InitContext> certificate_row(std::string what = "certificate and key") {
+  return {.name = *N, .summary = "Generating \"" + std::string(*N) + "\" " + what, .run = certificate<N>, .plan = plan_certificate<N>};
+}
+// kubeadm's phase names have a dash where the file lies in a folder.
+template <const char* const* N>
+Phase<InitContext> etcd_certificate_row() {
+  auto row = certificate_row<N>();
+  if (row.name.starts_with("etcd/")) row.name[4] = '-';
+  row.skip = [](const InitContext& c) { return !uses_etcd(c); };
+  return row;
+}
+template <const char* const* N>
+Phase<InitContext> kubeconfig_row() {
+  return {.name = *N, .summary = "Writing \"" + std::string(*N) + ".conf\" kubeconfig file", .run = kubeconfig<N>, .plan = plan_kubeconfig<N>};
+}
+
 }  // namespace
 
 const std::vector<Phase<InitContext>>& init_phases() {
   using P = Phase<InitContext>;
   static const std::vector<P> phases{
-      P{"preflight", "Running pre-flight checks", preflight_phase},
-      P{"certs", "Certificates of the control plane", nullptr, {
-          P{"ca", "Generating \"ca\" certificate and key", certificate<&kCa>},
-          P{"apiserver", "Generating \"apiserver\" certificate and key", certificate<&kApiserver>},
-          P{"apiserver-kubelet-client", "Generating \"apiserver-kubelet-client\" certificate and key", certificate<&kKubeletClient>},
-          P{"front-proxy-ca", "Generating \"front-proxy-ca\" certificate and key", certificate<&kFrontProxyCa>},
-          P{"front-proxy-client", "Generating \"front-proxy-client\" certificate and key", certificate<&kFrontProxyClient>},
-          P{"sa", "Generating \"sa\" key and public key", certificate<&kSa>},
+      P{.name = "preflight", .summary = "Running pre-flight checks", .run = preflight_phase, .reads_only = true},
+      P{.name = "certs", .summary = "Certificates of the control plane", .children = {
+          certificate_row<&kCa>(), certificate_row<&kApiserver>(), certificate_row<&kKubeletClient>(),
+          certificate_row<&kFrontProxyCa>(), certificate_row<&kFrontProxyClient>(), certificate_row<&kSa>("key and public key"),
+          etcd_certificate_row<&kEtcdCa>(), etcd_certificate_row<&kEtcdServer>(), etcd_certificate_row<&kEtcdPeer>(),
+          etcd_certificate_row<&kEtcdHealth>(), etcd_certificate_row<&kApiserverEtcd>(),
       }},
-      P{"kubeconfig", "Kubeconfig files", nullptr, {
-          P{"admin", "Writing \"admin.conf\" kubeconfig file", kubeconfig<&kAdmin>},
-          P{"super-admin", "Writing \"super-admin.conf\" kubeconfig file", kubeconfig<&kSuperAdmin>},
-          P{"kubelet", "Writing \"kubelet.conf\" kubeconfig file", kubeconfig<&kKubelet>},
-          P{"controller-manager", "Writing \"controller-manager.conf\" kubeconfig file", kubeconfig<&kControllerManager>},
-          P{"scheduler", "Writing \"scheduler.conf\" kubeconfig file", kubeconfig<&kScheduler>},
+      P{.name = "kubeconfig", .summary = "Kubeconfig files", .children = {
+          kubeconfig_row<&kAdmin>(), kubeconfig_row<&kSuperAdmin>(), kubeconfig_row<&kKubelet>(),
+          kubeconfig_row<&kControllerManager>(), kubeconfig_row<&kScheduler>(),
       }},
-      P{"control-plane", "Starting the control plane", control_plane_phase},
-      P{"kubelet-start", "Starting the kubelet", kubelet_start_phase},
-      P{"wait-control-plane", "Waiting for the control plane to become ready", wait_control_plane_phase},
-      P{"upload-config", "Storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace", upload_config_phase},
-      P{"mark-control-plane", "Marking the node as control-plane", mark_control_plane_phase},
-      P{"bootstrap-token", "Configuring bootstrap tokens, cluster-info ConfigMap, RBAC Roles", bootstrap_token_phase},
-      P{"addon", "Addons", nullptr, {
-          P{"overlay-net", "Applied essential addon: overlay-net", addon_overlay_phase},
-          P{"dns", "Applied essential addon: dns", addon_dns_phase},
-          P{"proxy", "Applied essential addon: proxy", addon_proxy_phase},
+      P{.name = "etcd", .summary = "Starting etcd", .children = {
+          P{.name = "local", .summary = "Starting a local, single-member etcd", .run = etcd_phase,
+            .skip = [](const InitContext& c) { return !uses_etcd(c); },
+            .plan = [](InitContext&) { return std::vector<std::string>{"start the service lab-etcd"}; }},
       }},
-      P{"show-join-command", "Showing the join command", join_command_phase},
+      P{.name = "control-plane", .summary = "Starting the control plane", .run = control_plane_phase, .plan = plan_control_plane},
+      P{.name = "images", .summary = "Importing the bundled images into the container runtime", .run = images_phase, .plan = plan_images},
+      P{.name = "kubelet-start", .summary = "Starting the kubelet", .run = kubelet_start_phase, .plan = plan_kubelet_start},
+      P{.name = "wait-control-plane", .summary = "Waiting for the control plane to become ready", .run = wait_control_plane_phase, .plan = plan_wait},
+      P{.name = "upload-config", .summary = "The configuration, for those who join", .children = {
+          P{.name = "kubeadm", .summary = "Storing the configuration used in ConfigMap \"kubeadm-config\" in the \"kube-system\" Namespace", .run = upload_kubeadm_config_phase, .plan = plan_kubeadm_config},
+          P{.name = "kubelet", .summary = "Creating a ConfigMap \"kubelet-config\" in namespace kube-system with the configuration for the kubelets in the cluster", .run = upload_kubelet_config_phase, .plan = plan_kubelet_config},
+      }},
+      P{.name = "upload-certs", .summary = "Keeping the certificates that masters share in the cluster", .run = upload_certs_phase,
+        .skip = [](const InitContext& c) { return !c.options.upload_certs; },
+        .plan = [](InitContext&) { return std::vector<std::string>{"store the masters' certificates, encrypted, in Secret kube-system/kubeadm-certs"}; }},
+      P{.name = "mark-control-plane", .summary = "Marking the node as control-plane", .run = mark_control_plane_phase, .plan = plan_mark},
+      P{.name = "bootstrap-token", .summary = "Configuring bootstrap tokens, cluster-info ConfigMap, RBAC Roles", .run = bootstrap_token_phase, .plan = plan_tokens},
+      P{.name = "addon", .summary = "Addons", .children = {
+          P{.name = "overlay-net", .summary = "Applied essential addon: overlay-net", .run = addon_overlay_phase, .plan = plan_overlay},
+          P{.name = "dns", .summary = "Applied essential addon: dns", .run = addon_dns_phase, .plan = plan_dns},
+          P{.name = "proxy", .summary = "Applied essential addon: proxy", .run = addon_proxy_phase, .plan = plan_proxy},
+      }},
+      P{.name = "show-join-command", .summary = "Showing the join command", .run = join_command_phase},
   };
   return phases;
 }
@@ -116,7 +158,15 @@ pki::CertificateSetOptions InitContext::certificate_options() const {
   o.control_plane_endpoint = options.control_plane_endpoint.substr(0, options.control_plane_endpoint.find(':'));
   o.extra_sans = options.extra_sans;
   o.algorithm = options.key_algorithm;
+  o.validity = options.certificate_validity;
+  o.ca_validity = options.ca_validity;
   return o;
+}
+
+std::vector<std::string> InitContext::node_taints() const {
+  if (options.taints) return *options.taints;
+  if (!options.taint_master) return {};
+  return {std::string(kControlPlaneTaint) + ":NoSchedule"};
 }
 
 Result<Cluster*> InitContext::cluster() {
@@ -144,21 +194,23 @@ Result<void> complete_options(InitContext& c) {
   LAB_CHECK(check_ranges(o));
   LAB_TRY(auto services, parse_range(o.service_cidr));
   c.service_address = services.nth(1);
-  c.dns_address = services.nth(10);
+  c.dns_address = o.dns_address.empty() ? services.nth(10) : o.dns_address;
+  LAB_TRY(auto dns, parse_address(c.dns_address));
+  if (!services.contains(dns))
+    return fail(Code::kInvalid, "the name server's address " + c.dns_address + " lies outside the service range " + o.service_cidr,
+                "choose one inside of it (clusterDNS of KubeletConfiguration)");
+  if (o.store != "embedded" && o.store != "etcd" && !o.store.starts_with("etcd="))
+    return fail(Code::kInvalid, "--store " + o.store + " is unknown", "embedded, etcd (on every master), or etcd=https://HOST:2379[,...]");
+  if (!o.certificate_key.empty()) LAB_CHECK(parse_certificate_key(o.certificate_key));
   if (o.cri_socket.empty()) o.cri_socket = find_cri_socket();
-  if (o.token.empty()) {
+  if (!o.tokens.empty()) {
+    c.token = o.tokens.front().token;
+  } else if (o.token.empty()) {
     c.token = pki::BootstrapToken::generate();
   } else {
     LAB_TRY(c.token, pki::BootstrapToken::parse(o.token));
   }
-  std::vector<std::string> known;
-  list_phases(init_phases(), known);
-  auto check = [&](const std::string& name) -> Result<void> {
-    if (name.empty() || std::find(known.begin(), known.end(), name) != known.end()) return {};
-    return fail(Code::kInvalid, "there is no phase \"" + name + "\"", "lab init --help lists them");
-  };
-  for (const auto& name : o.run.skip) LAB_CHECK(check(name));
-  return check(o.run.only);
+  return resolve_phases(init_phases(), "lab init", o.run, kPhaseAliases);
 }
 
 Result<void> run_init(InitOptions options) {
@@ -168,8 +220,11 @@ Result<void> run_init(InitOptions options) {
   c.options.run.on_start = [&](const std::string& path, const std::string& summary) {
     c.progress.step(path.substr(0, path.find('/')), summary);
   };
+  c.options.run.on_plan = [&](const std::string& line) { c.progress.note("[dryrun] Would " + line); };
   auto r = run_phases(init_phases(), c, c.options.run);
   c.progress.done();
+  if (r && c.options.run.dry_run)
+    c.progress.note("[dryrun] Finished dry-running successfully. Nothing on this machine was changed.");
   return r;
 }
 

@@ -8,8 +8,11 @@
 #include <vector>
 
 #include "bootstrap/common/cluster.h"
+#include "bootstrap/common/node_services.h"
 #include "bootstrap/common/progress.h"
+#include "bootstrap/common/runtime.h"
 #include "bootstrap/phases/phase.h"
+#include "bootstrap/init/tokens.h"
 #include "bootstrap/services/service_manager.h"
 #include "pki/bootstrap_token.h"
 #include "pki/certificate_set.h"
@@ -34,11 +37,24 @@ struct InitOptions {
   std::vector<std::string> extra_sans;
   std::string token;                         // empty: generated
   std::chrono::seconds token_ttl{24 * 3600}; // 0: never expires
+  std::vector<TokenRequest> tokens;          // of a configuration file, instead of the two; the first one is shown
+  bool show_token = true;                    // in the join command at the end
   pki::KeyAlgorithm key_algorithm = pki::KeyAlgorithm::kEcdsaP256;
+  std::chrono::hours certificate_validity{24 * 3650}, ca_validity{24 * 3650};
   bool taint_master = true;
+  std::optional<std::vector<std::string>> taints;   // "key=value:Effect", instead of the control plane's own
+  std::string node_ip;                       // empty: the advertise address
+  std::string dns_address;                   // empty: the tenth of the service range
+  std::string cluster_name = "kubernetes";
+  std::string store = "embedded";            // "etcd": a member on every master; "etcd=URL,...": one that runs elsewhere
+  bool upload_certs = false;
+  std::string certificate_key;               // empty: generated
+  std::chrono::seconds control_plane_timeout{60}, kubelet_timeout{60};
+  std::chrono::seconds signing_duration{0};  // how long certificates of nodes are good; 0: the server's own default
   std::chrono::seconds node_grace{40};       // until a silent node is NotReady
   std::chrono::seconds pod_toleration{300};  // default toleration of not-ready and unreachable
   std::vector<std::string> ignore_preflight;
+  AskRuntime ask_runtime;
   RunOptions run;
 };
 
@@ -54,6 +70,7 @@ struct InitContext {
   std::string endpoint() const;              // "10.0.0.1:6443", or the control-plane endpoint
   std::string server_url() const { return "https://" + endpoint(); }
   std::string cert_dir() const { return options.cert_dir; }
+  std::vector<std::string> node_taints() const;   // "key=value:Effect"
   pki::CertificateSetOptions certificate_options() const;
   Result<Cluster*> cluster();
 };
@@ -71,14 +88,29 @@ Result<void> certificate_phase(InitContext& c, const std::string& name);
 Result<void> kubeconfig_phase(InitContext& c, const std::string& name);
 Result<void> control_plane_phase(InitContext& c);
 Result<void> wait_control_plane_phase(InitContext& c);
+Result<void> images_phase(InitContext& c);
 Result<void> kubelet_start_phase(InitContext& c);
-Result<void> upload_config_phase(InitContext& c);
+Result<void> upload_kubeadm_config_phase(InitContext& c);
+Result<void> upload_kubelet_config_phase(InitContext& c);
 Result<void> mark_control_plane_phase(InitContext& c);
 Result<void> bootstrap_token_phase(InitContext& c);
 Result<void> addon_overlay_phase(InitContext& c);
 Result<void> addon_dns_phase(InitContext& c);
 Result<void> addon_proxy_phase(InitContext& c);
 Result<void> join_command_phase(InitContext& c);
+
+// Whose kubeconfigs init writes, as the rows of kubeconfig/*.
+struct KubeconfigUser {
+  std::string phase, file, common_name;
+  std::vector<std::string> organizations;
+};
+std::vector<KubeconfigUser> kubeconfig_users(const InitContext& c);
+
+// What init stores in the cluster, for nodes that join.
+json::Value cluster_configuration(const InitContext& c);
+json::Value kubelet_configuration(const InitContext& c);
+Unit server_unit(const InitContext& c);
+NodeServices node_services(const InitContext& c);
 
 // "kubeadm join ..." for a token of this cluster.
 Result<std::string> join_command(const std::string& endpoint, const std::string& ca_pem, const pki::BootstrapToken& token);

@@ -1,7 +1,10 @@
 // Phases upload-config, bootstrap-token and show-join-command: what joining nodes will look for.
+#include <algorithm>
 #include <cstdio>
 
 #include "base/fs.h"
+#include "bootstrap/etcd/member.h"
+#include "bootstrap/config/defaults.h"
 #include "bootstrap/init/init.h"
 #include "bootstrap/init/tokens.h"
 #include "base/yaml/yaml.h"
@@ -44,54 +47,90 @@ json::Value config_map(std::string_view ns, std::string_view name, json::Object 
                       {"metadata", json::Object{{"name", name}, {"namespace", ns}}}, {"data", std::move(data)}};
 }
 
+// Joining nodes read both ConfigMaps, before they are nodes.
+Result<void> let_nodes_read(Cluster& cluster, std::string_view config_map_name, const std::string& role_name) {
+  LAB_CHECK(cluster.apply(res::roles, role("Role", "kube-system", role_name,
+                                           rule({""}, {"configmaps"}, {config_map_name}, {"get"}))));
+  auto b = binding("RoleBinding", "kube-system", role_name, "Role", role_name, "Group", kNodeTokenGroup);
+  b.at("subjects").as_array().push_back(
+      json::Object{{"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "Group"}, {"name", "system:nodes"}});
+  LAB_CHECK(cluster.apply(res::rolebindings, b));
+  return {};
+}
+
 }  // namespace
 
-Result<void> upload_config_phase(InitContext& c) {
-  LAB_TRY(auto* cluster, c.cluster());
+json::Value cluster_configuration(const InitContext& c) {
   const auto& o = c.options;
-  json::Value cluster_configuration = json::Object{
-      {"apiVersion", "kubeadm.k8s.io/v1beta4"},
-      {"kind", "ClusterConfiguration"},
-      {"certificatesDir", o.cert_dir},
-      {"clusterName", "kubernetes"},
-      {"controlPlaneEndpoint", o.control_plane_endpoint},
-      {"kubernetesVersion", "v1.32.3"},
-      {"networking", json::Object{{"dnsDomain", o.service_dns_domain},
-                                  {"podSubnet", o.pod_network_cidr},
-                                  {"serviceSubnet", o.service_cidr}}}};
-  LAB_CHECK(cluster->apply(res::configmaps, config_map("kube-system", "kubeadm-config",
-                                                       {{"ClusterConfiguration", yaml::dump(cluster_configuration)}})));
-  json::Value kubelet = json::Object{{"apiVersion", "kubelet.config.k8s.io/v1beta1"},
-                                     {"kind", "KubeletConfiguration"},
-                                     {"clusterDNS", json::Array{c.dns_address}},
-                                     {"clusterDomain", o.service_dns_domain},
-                                     {"nodeLeaseDurationSeconds", o.node_grace.count()},
-                                     {"staticPodPath", "/etc/kubernetes/manifests"}};
-  LAB_CHECK(cluster->apply(res::configmaps,
-                           config_map("kube-system", "kubelet-config", {{"kubelet", yaml::dump(kubelet)}})));
-  // Joining nodes read both, before they are nodes.
-  for (std::string_view name : {"kubeadm-config", "kubelet-config"}) {
-    const std::string role_name = name == "kubeadm-config" ? "kubeadm:nodes-kubeadm-config" : "kubeadm:kubelet-config";
-    LAB_CHECK(cluster->apply(res::roles, role("Role", "kube-system", role_name,
-                                              rule({""}, {"configmaps"}, {name}, {"get"}))));
-    auto b = binding("RoleBinding", "kube-system", role_name, "Role", role_name, "Group", kNodeTokenGroup);
-    b.at("subjects").as_array().push_back(
-        json::Object{{"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "Group"}, {"name", "system:nodes"}});
-    LAB_CHECK(cluster->apply(res::rolebindings, b));
+  auto hours = [](std::chrono::hours h) { return std::to_string(h.count()) + "h0m0s"; };
+  json::Object v{{"apiVersion", "kubeadm.k8s.io/v1beta4"},
+                 {"kind", "ClusterConfiguration"},
+                 {"caCertificateValidityPeriod", hours(o.ca_validity)},
+                 {"certificateValidityPeriod", hours(o.certificate_validity)},
+                 {"certificatesDir", o.cert_dir},
+                 {"clusterName", o.cluster_name},
+                 {"controlPlaneEndpoint", o.control_plane_endpoint},
+                 {"encryptionAlgorithm", o.key_algorithm == pki::KeyAlgorithm::kRsa2048 ? "RSA-2048" : "ECDSA-P256"},
+                 {"kubernetesVersion", config::kKubernetesVersion},
+                 {"networking", json::Object{{"dnsDomain", o.service_dns_domain},
+                                             {"podSubnet", o.pod_network_cidr},
+                                             {"serviceSubnet", o.service_cidr}}}};
+  if (!o.extra_sans.empty()) {
+    json::Array names;
+    for (const auto& name : o.extra_sans) names.emplace_back(name);
+    v["apiServer"] = json::Object{{"certSANs", std::move(names)}};
   }
-  return {};
+  if (o.store == "etcd") v["etcd"] = json::Object{{"local", json::Object{{"dataDir", etcd::kDataDirectory}}}};
+  if (o.store.starts_with("etcd=")) {
+    json::Array endpoints;
+    for (std::size_t at = 5; at < o.store.size();) {
+      const auto comma = std::min(o.store.find(',', at), o.store.size());
+      endpoints.emplace_back(o.store.substr(at, comma - at));
+      at = comma + 1;
+    }
+    v["etcd"] = json::Object{{"external", json::Object{{"endpoints", std::move(endpoints)}}}};
+  }
+  return v;
+}
+
+json::Value kubelet_configuration(const InitContext& c) {
+  return json::Object{{"apiVersion", "kubelet.config.k8s.io/v1beta1"},
+                      {"kind", "KubeletConfiguration"},
+                      {"clusterDNS", json::Array{c.dns_address}},
+                      {"clusterDomain", c.options.service_dns_domain},
+                      {"nodeLeaseDurationSeconds", c.options.node_grace.count()},
+                      {"rotateCertificates", true},
+                      {"staticPodPath", "/etc/kubernetes/manifests"}};
+}
+
+Result<void> upload_kubeadm_config_phase(InitContext& c) {
+  LAB_TRY(auto* cluster, c.cluster());
+  LAB_CHECK(cluster->apply(res::configmaps, config_map("kube-system", "kubeadm-config",
+                                                       {{"ClusterConfiguration", yaml::dump(cluster_configuration(c))}})));
+  return let_nodes_read(*cluster, "kubeadm-config", "kubeadm:nodes-kubeadm-config");
+}
+
+Result<void> upload_kubelet_config_phase(InitContext& c) {
+  LAB_TRY(auto* cluster, c.cluster());
+  LAB_CHECK(cluster->apply(res::configmaps, config_map("kube-system", "kubelet-config",
+                                                       {{"kubelet", yaml::dump(kubelet_configuration(c))}})));
+  return let_nodes_read(*cluster, "kubelet-config", "kubeadm:kubelet-config");
 }
 
 Result<void> bootstrap_token_phase(InitContext& c) {
   LAB_TRY(auto* cluster, c.cluster());
   LAB_TRY(auto tokens, list_tokens(*cluster));
   // Run again, init offers the token that is still good, unless one was asked for.
-  if (c.options.token.empty())
-    for (const auto& t : tokens)
-      if (t.default_node_token && !t.expired) c.token = t.token;
-  LAB_CHECK(create_token(*cluster, {.token = c.token,
-                                    .ttl = c.options.token_ttl,
-                                    .description = "The default bootstrap token generated by 'lab init'."}));
+  auto requests = c.options.tokens;
+  if (requests.empty()) {
+    if (c.options.token.empty())
+      for (const auto& t : tokens)
+        if (t.default_node_token && !t.expired) c.token = t.token;
+    requests.push_back({.token = c.token,
+                        .ttl = c.options.token_ttl,
+                        .description = "The default bootstrap token generated by 'lab init'."});
+  }
+  for (const auto& request : requests) LAB_CHECK(create_token(*cluster, request));
 
   const std::string csr_group = "system:certificates.k8s.io:certificatesigningrequests:";
   struct Row {
@@ -110,7 +149,10 @@ Result<void> bootstrap_token_phase(InitContext& c) {
   // cluster-info can be read by anyone: it is what a node knows the cluster by before it trusts it.
   LAB_TRY(auto ca, fs::read_file(fs::join(c.cert_dir(), "ca.crt")));
   const std::string info = pki::kubeconfig_text({.server = c.server_url(), .ca_pem = ca});
-  json::Object data{{"kubeconfig", info}, {"jws-kubeconfig-" + c.token.id, pki::sign_cluster_info(info, c.token)}};
+  json::Object data{{"kubeconfig", info}};
+  for (const auto& r : requests)
+    if (std::find(r.usages.begin(), r.usages.end(), "signing") != r.usages.end())
+      data["jws-kubeconfig-" + r.token.id] = pki::sign_cluster_info(info, r.token);
   LAB_CHECK(cluster->apply(res::configmaps, config_map("kube-public", "cluster-info", std::move(data))));
   LAB_CHECK(cluster->apply(res::roles, role("Role", "kube-public", "kubeadm:bootstrap-signer-clusterinfo",
                                             rule({""}, {"configmaps"}, {"cluster-info"}, {"get"}))));
@@ -128,6 +170,8 @@ Result<std::string> join_command(const std::string& endpoint, const std::string&
 Result<void> join_command_phase(InitContext& c) {
   LAB_TRY(auto ca, fs::read_file(fs::join(c.cert_dir(), "ca.crt")));
   LAB_TRY(auto command, join_command(c.endpoint(), ca, c.token));
+  if (!c.options.show_token)
+    command.replace(command.find(c.token.text()), c.token.text().size(), "<value withheld>");
   c.progress.done();
   std::printf(
       "\nYour Kubernetes control-plane has initialized successfully!\n\n"

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/subprocess.h"
+#include "bootstrap/common/images.h"
 #include "bootstrap/local/lab.h"
 
 namespace lab::bootstrap {

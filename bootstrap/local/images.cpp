@@ -32,16 +32,6 @@ Result<void> import_into(NodeDriver& driver, const std::string& node, const std:
 
 }  // namespace
 
-Result<std::vector<std::string>> bundled_images() {
-  const std::string dir = fs::join(bundle_directory(), "images");
-  std::vector<std::string> out;
-  if (!fs::exists(dir)) return out;
-  LAB_TRY(auto names, fs::list_dir(dir));
-  for (const auto& name : names)
-    if (name.ends_with(".tar")) out.push_back(fs::join(dir, name));
-  return out;
-}
-
 Result<void> load_images(const Profile& profile, NodeDriver& driver, const std::vector<std::string>& nodes,
                          const std::vector<std::string>& archives) {
   std::vector<std::string> targets = nodes;

@@ -6,6 +6,7 @@
 
 #include "base/netlink/sysctl.h"
 #include "bootstrap/common/address.h"
+#include "bootstrap/common/images.h"
 #include "bootstrap/local/kubeconfig_merge.h"
 #include "pki/bootstrap_token.h"
 #include "pki/kubeconfig.h"
@@ -20,7 +21,6 @@ constexpr auto kReadyLimit = std::chrono::seconds(120);
 constexpr const char* kForwarding = "net/ipv4/ip_forward";
 constexpr const char* kMarkDirectory = "/var/lib/lab/local";       // inside a node
 constexpr const char* kMemberMark = "/var/lib/lab/local/member";     // its init or join has been completed
-constexpr const char* kImagesMark = "/var/lib/lab/local/images";   // its bundled images are imported
 constexpr std::uint32_t kFirstNode = 2;                            // .1 is the bridge
 constexpr std::uint32_t kLastNode = 250;
 
@@ -75,7 +75,7 @@ Result<void> import_bundle(const Profile& p, NodeDriver& driver, const std::stri
 std::vector<std::string> init_command(const Profile& p) {
   return {"lab", "init", "--apiserver-advertise-address", p.nodes[0].address, "--node-name", p.nodes[0].name, "--token", p.token,
           "--token-ttl", "0", "--no-taint", "--node-monitor-grace-period", std::to_string(p.node_grace_seconds) + "s",
-          "--default-toleration-seconds", std::to_string(p.pod_toleration_seconds), "--skip-phases", "show-join-command"};
+          "--default-toleration-seconds", std::to_string(p.pod_toleration_seconds), "--skip-phases", "images,show-join-command"};
 }
 
 Result<void> join_node(const Profile& p, NodeDriver& driver, const NodeSpec& node) {
@@ -85,7 +85,7 @@ Result<void> join_node(const Profile& p, NodeDriver& driver, const NodeSpec& nod
   // Both machines are ours: the identity is handed over, not discovered. The token still proves the node's right to join.
   LAB_CHECK(fs::write_file(discovery, pki::kubeconfig_text({.server = "https://" + p.nodes[0].address + ":6443", .ca_pem = ca})));
   auto joined = exec_checked(driver, node.name,
-                             {"lab", "join", "--discovery-file", "/etc/kubernetes/discovery.conf", "--token", p.token, "--node-name", node.name});
+                             {"lab", "join", "--discovery-file", "/etc/kubernetes/discovery.conf", "--token", p.token, "--node-name", node.name, "--skip-phases", "images"});
   LAB_CHECK(fs::remove_file(discovery));
   LAB_CHECK(joined);
   return mark(driver, node.name, kMemberMark);

@@ -41,8 +41,6 @@ Result<void> stop_node(const std::string& profile, const std::string& name);
 // Imports image archives into nodes' containerd; all nodes when none is named.
 Result<void> load_images(const Profile& profile, NodeDriver& driver, const std::vector<std::string>& nodes,
                          const std::vector<std::string>& archives);
-// The archives that come with this installation.
-Result<std::vector<std::string>> bundled_images();
 
 Result<std::string> admin_kubeconfig(const Profile& profile, NodeDriver& driver);
 Result<std::unique_ptr<Cluster>> open_cluster(const Profile& profile, NodeDriver& driver);

@@ -3,7 +3,9 @@
 // A phase is idempotent: run again after a crash at any point, it completes what is missing and keeps what is right.
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,9 @@ struct Phase {
   Result<void> (*run)(Context&) = nullptr;      // null: only a group
   std::vector<Phase<Context>> children = {};
   bool (*skip)(const Context&) = nullptr;       // e.g. an addon that is switched off
+  // What run would change, a line each ("write the file ..."): shown by a dry run.
+  std::vector<std::string> (*plan)(Context&) = nullptr;
+  bool reads_only = false;               // run changes nothing, so a dry run runs it too
 };
 
 struct RunOptions {
@@ -26,6 +31,7 @@ struct RunOptions {
   bool dry_run = false;
   // Told before each phase that runs or, in a dry run, would.
   std::function<void(const std::string& path, const std::string& summary)> on_start;
+  std::function<void(const std::string& line)> on_plan;   // dry runs: each line of a phase's plan
 };
 
 template <class Context>
@@ -42,7 +48,9 @@ Result<void> run_phases(const std::vector<Phase<Context>>& phases, Context& cont
     const bool exact = options.only.empty() || !options.only.starts_with(path + "/");
     if (phase.run && exact) {
       if (options.on_start) options.on_start(path, phase.summary);
-      if (!options.dry_run) {
+      if (options.dry_run && phase.plan && options.on_plan)
+        for (const auto& line : phase.plan(context)) options.on_plan(line);
+      if (!options.dry_run || phase.reads_only) {
         if (auto r = phase.run(context); !r)
           return std::unexpected(std::move(r).error().with_context("phase " + path));
       }
@@ -60,6 +68,24 @@ void list_phases(const std::vector<Phase<Context>>& phases, std::vector<std::str
     out.push_back(path);
     list_phases(phase.children, out, path);
   }
+}
+
+// Makes what people wrote into paths of the table: "certs/all" is "certs", and kubeadm's names of what is called
+// otherwise here are in `aliases`. Invalid names the first that is no phase; `command` is the one whose --help lists them.
+template <class Context>
+Result<void> resolve_phases(const std::vector<Phase<Context>>& phases, const std::string& command, RunOptions& options,
+                            const std::map<std::string, std::string>& aliases = {}) {
+  std::vector<std::string> known;
+  list_phases(phases, known);
+  auto resolve = [&](std::string& name) -> Result<void> {
+    const std::string given = name;
+    if (auto it = aliases.find(name); it != aliases.end()) name = it->second;
+    if (name.ends_with("/all")) name.erase(name.size() - 4);
+    if (name.empty() || std::find(known.begin(), known.end(), name) != known.end()) return {};
+    return fail(Code::kInvalid, "invalid phase name: " + given, command + " --help lists the phases");
+  };
+  for (auto& name : options.skip) LAB_CHECK(resolve(name));
+  return resolve(options.only);
 }
 
 }  // namespace lab::bootstrap

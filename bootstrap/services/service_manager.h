@@ -27,6 +27,9 @@ class ServiceManager {
   virtual Result<void> ensure_running(const Unit& unit) = 0;
   virtual Result<void> restart(const std::string& name) = 0;
   virtual Result<void> remove(const std::string& name) = 0; // stops it, waits for its end, removes the unit
+  // Ends what the manager itself brought to this machine, once its units are gone: our supervisor, with the runtime that
+  // it ran. The supervisor that is a local lab's node, and an init system, stay.
+  virtual Result<void> release() = 0;
   virtual Result<std::vector<ServiceState>> list() = 0;     // our units only
   virtual std::string log_hint(const std::string& name) const = 0;   // the command that shows its log
 };

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <sstream>
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/subprocess.h"
 #include "orchestrator/agent/pod.h"
 
 namespace lab::agent {
@@ -16,6 +18,7 @@ namespace lab::agent {
 namespace {
 
 // The controllers that the agent sets limits in, and those whose empty directories it must tidy.
+constexpr auto kSystemdLimit = std::chrono::seconds(30);
 const std::set<std::string> kLimited{"cpu", "memory", "pids"};
 
 std::string slice_uid(std::string uid) {
@@ -35,6 +38,15 @@ bool remove_tree(const std::string& dir) {
 }
 
 }  // namespace
+
+std::vector<std::string> slice_properties(const PodLimits& limits) {
+  std::vector<std::string> out{"CPUWeight=" + std::to_string(cpu_weight(limits.cpu_shares))};
+  // In percent of one processor; rounded up, so that a small quota does not vanish.
+  if (limits.cpu_quota)
+    out.push_back("CPUQuota=" + std::to_string((*limits.cpu_quota * 100 + kCpuPeriod - 1) / kCpuPeriod) + "%");
+  if (limits.memory) out.push_back("MemoryMax=" + std::to_string(*limits.memory));
+  return out;
+}
 
 Cgroups::Cgroups(CgroupOptions options) : options_(std::move(options)) {
   auto text = fs::read_file("/proc/self/mountinfo").value_or("");
@@ -116,10 +128,19 @@ void Cgroups::enable_controllers(const std::string& path) const {
   }
 }
 
+Result<void> Cgroups::make_slice(const std::string& name, const std::vector<std::string>& properties) const {
+  std::vector<std::string> set{"systemctl", "set-property", "--runtime", name};
+  set.insert(set.end(), properties.begin(), properties.end());
+  LAB_CHECK(run_checked({.argv = std::move(set), .timeout = kSystemdLimit}));
+  LAB_CHECK(run_checked({.argv = {"systemctl", "start", name}, .timeout = kSystemdLimit}));
+  return {};
+}
+
 Result<void> Cgroups::make_pod(const json::Value& pod) const {
   Qos qos = qos_of(pod);
   std::string path = slice_path(uid_of(pod), qos);
   PodLimits limits = pod_limits(pod);
+  if (by_systemd()) return make_slice(parent_of(pod), slice_properties(limits));
   if (!v2_.empty()) {
     enable_controllers(path);
     LAB_CHECK(fs::make_dirs(fs::join(v2_, path)));
@@ -142,14 +163,35 @@ Result<void> Cgroups::make_pod(const json::Value& pod) const {
   return {};
 }
 
-Result<void> Cgroups::remove_pod(const std::string& uid) const {
-  bool all = true;
+std::set<std::string> Cgroups::all_mounts() const {
   std::set<std::string> mounts;
   if (!v2_.empty()) mounts.insert(v2_);
   for (const auto& [controller, mount] : v1_) mounts.insert(mount);
   // On a hybrid machine the runtime makes a directory on the unified tree too.
   mounts.insert(fs::join(options_.mounts, "unified"));
-  for (const auto& mount : mounts)
+  return mounts;
+}
+
+Result<void> Cgroups::remove_all() const {
+  const std::string tree = slice_path("", Qos::kGuaranteed);
+  if (by_systemd() && fs::exists(fs::join(v2_, tree)))
+    LAB_CHECK(run_checked({.argv = {"systemctl", "stop", tree}, .timeout = kSystemdLimit}));
+  for (const auto& mount : all_mounts())
+    if (std::string dir = fs::join(mount, tree); fs::exists(dir) && !remove_tree(dir))
+      return fail(Code::kConflict, dir + " is still in use", "see which processes: systemd-cgls " + tree);
+  return {};
+}
+
+Result<void> Cgroups::remove_pod(const std::string& uid) const {
+  bool all = true;
+  if (by_systemd())
+    for (Qos qos : {Qos::kGuaranteed, Qos::kBurstable, Qos::kBestEffort}) {
+      const std::string path = slice_path(uid, qos), name = path.substr(path.rfind('/') + 1);
+      if (!fs::exists(fs::join(v2_, path))) continue;
+      LAB_CHECK(run_checked({.argv = {"systemctl", "stop", name}, .timeout = kSystemdLimit}));
+      LAB_CHECK(run_checked({.argv = {"systemctl", "revert", name}, .timeout = kSystemdLimit}));
+    }
+  for (const auto& mount : all_mounts())
     for (Qos qos : {Qos::kGuaranteed, Qos::kBurstable, Qos::kBestEffort}) {
       std::string dir = fs::join(mount, slice_path(uid, qos));
       if (fs::exists(dir) && !remove_tree(dir)) all = false;

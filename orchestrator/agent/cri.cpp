@@ -1,6 +1,7 @@
 #include "orchestrator/agent/cri.h"
 
 #include "base/grpc/channel.h"
+#include "base/json.h"
 #include "orchestrator/agent/cri_convert.h"
 
 namespace lab::agent::cri {
@@ -58,6 +59,27 @@ Task<Result<std::vector<Condition>>> CriClient::status() {
   std::vector<Condition> out;
   for (const auto& c : r.status().conditions()) out.push_back({c.type(), c.status(), c.reason(), c.message()});
   co_return out;
+}
+
+Settings read_settings(std::string_view config_json) {
+  Settings out;
+  auto config = json::parse(config_json);
+  if (!config) return out;
+  out.cni_bin_directory = std::string(json::str(*config, "cni", "binDir"));
+  out.sandbox_image = std::string(json::str(*config, "sandboxImage"));
+  const auto& containerd = json::at(*config, "containerd");
+  const auto name = json::str(containerd, "defaultRuntimeName");
+  out.systemd_cgroups =
+      json::flag(containerd, "runtimes", name.empty() ? "runc" : name, "options", "SystemdCgroup");
+  return out;
+}
+
+Task<Result<Settings>> CriClient::settings() {
+  pb::StatusRequest request;
+  request.set_verbose(true);
+  LAB_CO_TRY(auto r, co_await call<pb::StatusResponse>(LAB_RUNTIME "Status", std::move(request), kQuick));
+  auto config = r.info().find("config");
+  co_return config == r.info().end() ? Settings() : read_settings(config->second);
 }
 
 Task<Result<void>> CriClient::update_runtime_config(std::string pod_cidr) {

@@ -158,6 +158,13 @@ struct Condition {
   bool status = false;
   std::string reason, message;
 };
+// What the runtime tells of its own configuration; empty where it does not tell.
+struct Settings {
+  std::string cni_bin_directory, sandbox_image;
+  bool systemd_cgroups = false;
+};
+Settings read_settings(std::string_view config_json);  // containerd's, as in the verbose Status
+
 struct ExecResult {
   std::string out, err;
   int exit_code = 0;
@@ -174,6 +181,7 @@ class CriClient {
 
   Task<Result<Version>> version();
   Task<Result<std::vector<Condition>>> status();
+  Task<Result<Settings>> settings();
   Task<Result<void>> update_runtime_config(std::string pod_cidr);
 
   Task<Result<std::string>> run_sandbox(SandboxConfig config, std::string runtime_handler = {});

@@ -86,12 +86,16 @@ Task<void> proxy_stream(http::Request request, http::ResponseWriter& writer, std
     (void)co_await writer.send(std::move(upgraded->head));
     co_return;
   }
+  bool spdy = lower(upgraded->head.headers.get("Upgrade")).starts_with("spdy/");
   auto down = co_await writer.upgrade(std::move(upgraded->head));
   if (!down) {
     upgraded->stream->close();
     co_return;
   }
-  co_await splice(std::move(*down), std::move(upgraded->stream));
+  // The runtime closes right behind its last frame. A SPDY client drops the frames that it has not handled by then, and
+  // would show no output and no error: it is let finish, and closes when its streams have ended.
+  co_await splice(std::move(*down), std::move(upgraded->stream), {},
+                  spdy ? EndOfSecond::kHeldBack : EndOfSecond::kPassedOn);
 }
 
 }  // namespace lab::agent

@@ -60,6 +60,7 @@ const std::vector<Row>& rows() {
       {"bootstrap/preflight", plus(kBase, {"bootstrap/common"})},
       {"bootstrap/init",
        plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
+      {"bootstrap/certs", plus(kClient, {"bootstrap/common", "bootstrap/services"})},
       {"bootstrap/node", plus(kBase, {"bootstrap/common", "bootstrap/supervise"})},
       {"bootstrap/local", plus(kClient, {"bootstrap/common", "bootstrap/node"})},
       {"join", plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},

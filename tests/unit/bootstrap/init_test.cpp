@@ -61,8 +61,8 @@ TEST(Init, RefusesWhatCouldNotWork) {
            Case{"few nodes", [](InitOptions& o) { o.pod_network_cidr = "10.244.0.0/23"; }, "fewer than 4 nodes"},
            Case{"no range", [](InitOptions& o) { o.service_cidr = "10.96.0.0"; }, "no address range"},
            Case{"token", [](InitOptions& o) { o.token = "short"; }, "bootstrap token"},
-           Case{"phase to skip", [](InitOptions& o) { o.run.skip = {"certs/nothing"}; }, "no phase \"certs/nothing\""},
-           Case{"phase alone", [](InitOptions& o) { o.run.only = "cert"; }, "no phase \"cert\""},
+           Case{"phase to skip", [](InitOptions& o) { o.run.skip = {"certs/nothing"}; }, "invalid phase name: certs/nothing"},
+           Case{"phase alone", [](InitOptions& o) { o.run.only = "cert"; }, "invalid phase name: cert"},
        }) {
     auto options = good();
     c.change(options);

@@ -1,0 +1,19 @@
+#include "bootstrap/certs/files.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+
+namespace lab::bootstrap::certs {
+
+Result<void> replace_file(const std::string& path, const std::string& content, unsigned mode) {
+  struct stat before{};
+  if (::stat(path.c_str(), &before) != 0) return fs::write_file(path, content, mode);
+  LAB_CHECK(fs::write_file(path, content, before.st_mode & 07777));
+  if (::chown(path.c_str(), before.st_uid, before.st_gid) != 0)
+    return fail_errno("give " + path + " back to its owner");
+  return {};
+}
+
+}  // namespace lab::bootstrap::certs
