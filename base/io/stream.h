@@ -41,7 +41,7 @@ struct Peer {
   std::string local_address;           // the address the connection came in on
   std::string certificate_subject_cn;  // verified against the client CA; empty without a client certificate
   std::vector<std::string> certificate_organizations;
-  std::string certificate_pem;  // the verified leaf
+  std::string certificate_pem;  // the leaf as given; without a subject above it was not accepted
   std::string alpn;             // "h2", "http/1.1" or ""
 };
 
@@ -80,8 +80,13 @@ Task<Result<TlsDialed>> dial_tls(std::string host, int port, TlsClientConfig con
 // way.
 std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> stream_pair();
 
-// Copies a to b and b to a until both have ended, one has failed, or `stop` was requested; closes both. What an end
-// sent before it failed is delivered to the other.
-Task<void> splice(std::unique_ptr<Stream> a, std::unique_ptr<Stream> b, std::stop_token stop = {});
+// Copies a to b and b to a until both have ended, or `stop` was requested; closes both. What an end sent before it
+// failed is delivered to the other, which then has ten seconds to end by itself.
+//
+// kHeldBack is for a second end that speaks a protocol with an end of its own, and whose first end may drop what it has
+// received but not yet used when its connection closes: it is left to close by itself.
+enum class EndOfSecond { kPassedOn, kHeldBack };
+Task<void> splice(std::unique_ptr<Stream> a, std::unique_ptr<Stream> b, std::stop_token stop = {},
+                  EndOfSecond end = EndOfSecond::kPassedOn);
 
 }  // namespace lab

@@ -79,33 +79,55 @@ class PairStream final : public Stream {
   bool closed_ = false;
 };
 
-constexpr Duration kLinger = std::chrono::seconds(5);  // for what one end still has to say when the other is gone
+constexpr Duration kLinger = std::chrono::seconds(10);  // for one end to leave in order when the other is gone
 
-struct Direction {
-  bool over = false;
-  Event changed;
+struct End {
+  Stream* stream;
+  bool ended = false;   // nothing more comes from it, and what came is with the other
+  bool broken = false;  // nothing more can be sent to it
 };
 
-// What an end sent before it went is delivered: a write that fails stops this direction only, as the reset of a peer
-// that has answered and gone reaches the writer before the reader has its last bytes. A read that fails lets the other
-// end finish in order.
-Task<void> copy_one_way(Stream& from, Stream& to, Direction& here, Direction& back) {
+// Once an end is gone both ways the other one has kLinger to leave by itself: closing it at once, with input unread,
+// would reset its connection and could take back what it was sent last.
+class Leaving {
+ public:
+  Leaving(End& a, End& b) : a_(a), b_(b) {}
+  ~Leaving() {
+    if (timer_) loop_.cancel_timer(*timer_);
+  }
+  void check() {
+    if (timer_ || !((a_.ended && a_.broken) || (b_.ended && b_.broken))) return;
+    timer_ = loop_.call_at(loop_.now() + kLinger, [this] {
+      a_.stream->close();
+      b_.stream->close();
+    });
+  }
+
+ private:
+  End &a_, &b_;
+  Loop& loop_ = *Loop::current();
+  std::optional<Loop::TimerId> timer_;
+};
+
+// What an end sent before it went is delivered: the reset of a peer that has answered and gone may reach the writer
+// before the reader has its last bytes. What cannot be delivered is read nevertheless, so that the sender comes to its
+// own end.
+Task<void> copy_one_way(End& from, End& to, Leaving& leaving, bool pass_the_end) {
   std::array<char, 32 * 1024> buffer;
   while (true) {
-    auto n = co_await from.read(buffer);
-    if (n && *n > 0) {
-      if (co_await to.write({buffer.data(), *n})) continue;
-    } else {
-      (void)co_await to.shutdown_write();
+    auto n = co_await from.stream->read(buffer);
+    if (!n || *n == 0) {
+      from.ended = true;
+      if (!n || !pass_the_end) from.broken = true;
+      break;
     }
-    here.over = true;
-    here.changed.notify();
-    if (n) co_return;
-    from.close();
-    if (!back.over) co_await back.changed.wait_for(kLinger);
-    to.close();
-    co_return;
+    if (!to.broken && !co_await to.stream->write({buffer.data(), *n})) {
+      to.broken = true;
+      leaving.check();
+    }
   }
+  leaving.check();
+  if (pass_the_end) (void)co_await to.stream->shutdown_write();
 }
 
 }  // namespace
@@ -115,7 +137,7 @@ std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> stream_pair() {
   return {std::make_unique<PairStream>(back, forth), std::make_unique<PairStream>(forth, back)};
 }
 
-Task<void> splice(std::unique_ptr<Stream> a, std::unique_ptr<Stream> b, std::stop_token stop) {
+Task<void> splice(std::unique_ptr<Stream> a, std::unique_ptr<Stream> b, std::stop_token stop, EndOfSecond end) {
   Loop& loop = *Loop::current();
   auto both = std::make_shared<std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>>>(std::move(a), std::move(b));
   std::stop_callback on_stop(stop, [&loop, weak = std::weak_ptr(both)] {
@@ -126,10 +148,11 @@ Task<void> splice(std::unique_ptr<Stream> a, std::unique_ptr<Stream> b, std::sto
       }
     });
   });
-  Direction forth, back;
+  End first{both->first.get()}, second{both->second.get()};
+  Leaving leaving(first, second);
   Scope scope(loop);
-  scope.start("splice", copy_one_way(*both->first, *both->second, forth, back));
-  co_await copy_one_way(*both->second, *both->first, back, forth);
+  scope.start("splice", copy_one_way(first, second, leaving, true));
+  co_await copy_one_way(second, first, leaving, end == EndOfSecond::kPassedOn);
   // Not close() at once: it would ask the other direction to stop before it has ended by itself.
   co_await scope.close();
   both->first->close();

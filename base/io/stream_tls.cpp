@@ -77,8 +77,9 @@ class TlsStream final : public Stream {
       int rc = SSL_read_ex(ssl_, into.data(), into.size(), &n);
       int why = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl_, rc);
       int err = errno;
-      // An answer of TLS itself, such as a key update. What was read counts even where the answer cannot go out.
-      if (!out_.empty() && ready_) (void)co_await flush();
+      // An answer of TLS itself, such as a key update, goes along with what is next written where there is no room for
+      // it now (RFC 8446, 4.6.3). Never wait here for a peer that reads only once it was read from.
+      if (!out_.empty() && ready_) send_some();
       if (why == SSL_ERROR_NONE) co_return n;
       if (why == SSL_ERROR_ZERO_RETURN) co_return std::size_t{0};
       if (why != SSL_ERROR_WANT_READ) {
@@ -152,7 +153,7 @@ class TlsStream final : public Stream {
     return true;
   }
 
-  // Reader and writer may both be in here: each sends what is left.
+  // The writer waits in here while the reader may send some as well: each sends what is left.
   Task<Result<void>> flush() {
     while (!send_some()) {
       if (!fd_->open()) co_return stream_cancelled();

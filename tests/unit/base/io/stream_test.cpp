@@ -196,6 +196,54 @@ TEST(Splice, WhatAPeerSaidBeforeItBrokeArrives) {
   }());
 }
 
+// A client of which much is still to come, and a server that has answered and gone: the client gets the answer and an
+// orderly end, no reset, and what it goes on to send is taken from it.
+TEST(Splice, AClientThatGoesOnSendingGetsTheAnswerWithoutAReset) {
+  run_task([]() -> Task<void> {
+    auto listener = Listener::bind("127.0.0.1", 0);
+    EXPECT_TRUE(listener);
+    auto client = co_await dial_tcp("127.0.0.1", (*listener)->port(), 5s);
+    auto fd = co_await (*listener)->accept();
+    EXPECT_TRUE(client && fd);
+    auto [b, b2] = stream_pair();
+    EXPECT_TRUE(co_await b->write("the answer"));
+    b->close();
+    Scope scope(*Loop::current());
+    scope.spawn("splice", splice(accept_plain(fd->release()).stream, std::move(b2)));
+    EXPECT_EQ(co_await read_to_end(**client), "the answer");
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(co_await (*client)->write(std::string(100'000, 'x'))) << i;
+    (*client)->close();
+    co_await scope.close();
+    (*listener)->close();
+  }());
+}
+
+// The second end's close is not passed on where the first one shall leave by itself.
+TEST(Splice, AnEndHeldBackLetsTheFirstLeaveByItself) {
+  run_task([]() -> Task<void> {
+    auto [a, a2] = stream_pair();
+    auto [b, b2] = stream_pair();
+    Scope scope(*Loop::current());
+    EXPECT_TRUE(co_await b->write("last frame"));
+    b->close();
+    scope.spawn("splice", splice(std::move(a2), std::move(b2), {}, EndOfSecond::kHeldBack));
+    char buffer[100];
+    auto n = co_await a->read(buffer);
+    EXPECT_TRUE(n && std::string(buffer, *n) == "last frame");
+    bool ended = false;
+    scope.spawn("end", [&]() -> Task<void> {
+      (void)co_await a->read(buffer);
+      ended = true;
+    });
+    co_await sleep_for(50ms);
+    EXPECT_FALSE(ended) << "the connection closed under a client that may not have handled its last frames yet";
+    EXPECT_TRUE(co_await a->write("still open"));
+    EXPECT_TRUE(co_await a->shutdown_write());
+    co_await scope.close();
+    EXPECT_TRUE(ended);
+  }());
+}
+
 TEST(Splice, StopEndsIt) {
   run_task([]() -> Task<void> {
     auto [a, a2] = stream_pair();

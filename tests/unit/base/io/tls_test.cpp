@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include "base/io/descriptor.h"
 #include "base/io/listener.h"
 #include "base/io/scope.h"
 #include "base/io/tls.h"
@@ -92,6 +93,46 @@ TEST_F(Tls, DataFlowsBothWaysAndAlpnIsAgreed) {
   EXPECT_EQ(o.server->peer.address.find("127.0.0.1:"), 0u);
   EXPECT_EQ(o.server->peer.certificate_subject_cn, "");
   EXPECT_NE(o.client->peer_certificate_pem.find("BEGIN CERTIFICATE"), std::string::npos);
+}
+
+// A peer that takes nothing more until it was listened to: what it says must be readable while a write waits for it.
+TEST_F(Tls, ReadingGoesOnWhileAWriteWaitsForThePeer) {
+  run_task([](TlsServerConfig server, TlsClientConfig client) -> Task<void> {
+    constexpr std::size_t kMuch = 32'000'000, kAnswer = 1'000'000;
+    Outcome o;
+    co_await connect_both(std::move(server), std::move(client), &o, false);
+    EXPECT_TRUE(o.client && o.server);
+    if (!o.client || !o.server) co_return;
+    Stream *near = o.client->stream.get(), *far = o.server->stream.get();
+    bool wrote = false;
+    Scope scope(*Loop::current());
+    scope.spawn("write much", [&]() -> Task<void> {
+      wrote = (co_await near->write(std::string(kMuch, 'm'))).has_value();
+      (void)co_await near->shutdown_write();
+    });
+    co_await sleep_for(50ms);  // the buffers between are full now
+    EXPECT_FALSE(wrote);
+    scope.spawn("answer", [&]() -> Task<void> { (void)co_await far->write(std::string(kAnswer, 'a')); });
+    std::vector<char> buffer(64 * 1024);
+    std::size_t answer = 0, much = 0;
+    {
+      Deadline deadline(20s, [near] { near->close(); });
+      while (answer < kAnswer) {
+        auto n = co_await near->read(buffer);
+        if (!n || *n == 0) break;
+        answer += *n;
+      }
+      EXPECT_FALSE(deadline.expired());
+    }
+    EXPECT_EQ(answer, kAnswer);
+    while (true) {
+      auto n = co_await far->read(buffer);
+      if (!n || *n == 0) break;
+      much += *n;
+    }
+    co_await scope.close();
+    EXPECT_EQ(much, kMuch);
+  }(server(), {.ca_pem = ca_.pem()}));
 }
 
 TEST_F(Tls, ClientCertificateTellsNameAndGroups) {
