@@ -82,6 +82,7 @@ Result<void> AgentCore::reconcile_locked() {
   report_ = std::move(report);
   LAB_CHECK(update_firewall());
   LAB_CHECK(install_conflist(options_.cni_dir, options_.socket_path));
+  programmed_ = peers_;
   ready_ = true;
   remember();
   return {};
@@ -190,7 +191,8 @@ bool AgentCore::has_pod_cidr() const {
 json::Value AgentCore::status() const {
   std::lock_guard lock(mutex_);
   json::Array peers, warnings;
-  for (const auto& p : peers_) peers.push_back(peer_json(p));
+  // Those that traffic flows to, not those that are about to be programmed.
+  for (const auto& p : programmed_) peers.push_back(peer_json(p));
   for (const auto& w : report_.warnings) warnings.push_back(json::Value(w));
   auto usage = allocator_ ? allocator_->usage() : AllocatorUsage{};
   return json::Object{{"node", options_.node_name},
@@ -214,7 +216,7 @@ std::string AgentCore::metrics() const {
     return "# HELP " + name + " " + help + "\n# TYPE " + name + " gauge\n" + name + " " + std::to_string(value) + "\n";
   };
   return gauge("lab_overlay_ready", "1 when pods can be wired.", ready_ && problem_.empty()) +
-         gauge("lab_overlay_peers", "Nodes that this node exchanges pod traffic with.", peers_.size()) +
+         gauge("lab_overlay_peers", "Nodes that this node exchanges pod traffic with.", programmed_.size()) +
          gauge("lab_overlay_addresses_total", "Pod addresses of this node.", usage.total) +
          gauge("lab_overlay_addresses_used", "Pod addresses in use.", usage.used) +
          gauge("lab_overlay_mtu_bytes", "MTU of pods.", report_.mtu);

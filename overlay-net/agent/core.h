@@ -70,6 +70,7 @@ class AgentCore {
   mutable std::mutex mutex_;
   Cidr pod_cidr_;
   std::vector<Peer> peers_;
+  std::vector<Peer> programmed_;  // those of peers_ at the last reconcile that went well
   std::unique_ptr<Allocator> allocator_;
   std::optional<Datapath> datapath_;
   ReconcileReport report_;

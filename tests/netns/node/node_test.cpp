@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 
 #include "base/fs.h"
 #include "orchestrator/apiserver/server.h"
 #include "orchestrator/dns/server.h"
 #include "orchestrator/proxy/proxy.h"
 #include "overlay-net/agent/agent.h"
+#include "tests/netns/support/probe.h"
 #include "tests/netns/support/sandbox.h"
 
 namespace lab {
@@ -67,14 +70,25 @@ struct NodeTest : testing::Test {
   Task<std::string> sh(std::string line) {
     return blocking.run([this, line] { return box.sh("n1", line).out; });
   }
-  Task<bool> until(std::string line, std::string wanted) {
-    for (int i = 0; i < 200; ++i) {
-      auto out = co_await sh(line);
-      if (out.find(wanted) != std::string::npos) co_return true;
+  // Until what is seen holds the wanted text.
+  Task<bool> until_seen(std::string what, std::function<std::string()> look, std::string wanted) {
+    auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    std::string seen;
+    while (std::chrono::steady_clock::now() < limit) {
+      seen = co_await blocking.run([look] { return look(); });
+      if (seen.find(wanted) != std::string::npos) co_return true;
       co_await sleep_for(std::chrono::milliseconds(50));
     }
-    ADD_FAILURE() << line << " never says " << wanted << " but " << co_await sh(line);
+    ADD_FAILURE() << what << " never says " << wanted << " but " << seen;
     co_return false;
+  }
+  Task<bool> until(std::string line, std::string wanted) {
+    return until_seen(line, [this, line] { return box.sh("n1", line).out; }, wanted);
+  }
+  // What a connection to ADDRESS:PORT from the node is answered.
+  Task<bool> until_answer(std::string to, std::string wanted) {
+    auto look = [this, to] { return test::ask_tcp(box.ns("n1"), to, std::chrono::seconds(5)); };
+    return until_seen("a connection to " + to, look, wanted);
   }
   overlay::AgentOptions overlay_options() {
     return {.core = {.node_name = "n1",
@@ -133,10 +147,7 @@ TEST_F(NodeTest, WhatWasKnownServesWithoutAnApiServer) {
 }
 
 TEST_F(NodeTest, ServicesAnswerByAddressAndByName) {
-  for (const char* name : {"a", "b"}) {
-    box.background("n1", {"socat", std::string("TCP4-LISTEN:") + (*name == 'a' ? "8001" : "8002") + ",fork,reuseaddr",
-                          std::string("SYSTEM:echo ") + name});
-  }
+  test::AnswerServer a(box.ns("n1"), {.word = "a", .tcp = 8001}), b(box.ns("n1"), {.word = "b", .tcp = 8002});
   run([this](Loop& loop) -> Task<void> {
     co_await create(
         res::services, "default",
@@ -153,9 +164,8 @@ TEST_F(NodeTest, ServicesAnswerByAddressAndByName) {
     Scope scope(loop);
     must(first->start(*proxy_scope));
     must(dns.start(scope));
-    std::string ask = "socat -T3 - TCP4:10.96.0.77:80,connect-timeout=3 2>&1",
-                ask_port = "socat -T3 - TCP4:192.168.77.1:30080,connect-timeout=3 2>&1";
-    EXPECT_TRUE(co_await until(ask, "refused"));
+    const std::string ask = "10.96.0.77:80", ask_port = "192.168.77.1:30080";
+    EXPECT_TRUE(co_await until_answer(ask, "Connection refused"));
     auto slice = [](const char* port) {
       return std::string(
                  R"({"metadata":{"name":"web-1","labels":{"kubernetes.io/service-name":"web"}},"addressType":"IPv4","ports":[{"name":"","port":)") +
@@ -163,25 +173,25 @@ TEST_F(NodeTest, ServicesAnswerByAddressAndByName) {
              R"(,"protocol":"TCP"}],"endpoints":[{"addresses":["192.168.77.1"],"nodeName":"n1","conditions":{"ready":true}}]})";
     };
     co_await create(res::endpointslices, "default", slice("8001"));
-    EXPECT_TRUE(co_await until(ask, "a"));
-    EXPECT_TRUE(co_await until(ask_port, "a"));
+    EXPECT_TRUE(co_await until_answer(ask, "a "));
+    EXPECT_TRUE(co_await until_answer(ask_port, "a "));
     must(co_await api->patch(res::endpointslices, "default", "web-1", client::PatchType::kMerge,
                              parse(R"({"ports":[{"name":"","port":8002,"protocol":"TCP"}]})")));
-    EXPECT_TRUE(co_await until(ask, "b"));
+    EXPECT_TRUE(co_await until_answer(ask, "b "));
     EXPECT_TRUE(co_await until("busybox nslookup web.default.svc.cluster.local 10.96.0.10", "10.96.0.77"));
     EXPECT_TRUE(co_await until("busybox nslookup 10.96.0.77 10.96.0.10", "web.default.svc.cluster.local"));
     EXPECT_TRUE(co_await until("busybox nslookup nope.default.svc.cluster.local 10.96.0.10 2>&1", "NXDOMAIN"));
 
     // Someone flushes the ruleset: it comes back. A proxy that starts anew takes over.
     (void)co_await sh("nft flush ruleset");
-    EXPECT_TRUE(co_await until(ask, "b"));
+    EXPECT_TRUE(co_await until_answer(ask, "b "));
     co_await proxy_scope->close();
     first.reset();
-    EXPECT_TRUE(co_await until(ask, "b"));
+    EXPECT_TRUE(co_await until_answer(ask, "b "));
     proxy::ServiceProxy second(proxy_options);
     proxy_scope = std::make_unique<Scope>(loop);
     must(second.start(*proxy_scope));
-    EXPECT_TRUE(co_await until(ask, "b"));
+    EXPECT_TRUE(co_await until_answer(ask, "b "));
     must(co_await api->remove(res::services, "default", "web"));
     EXPECT_TRUE(co_await until("nft list map ip lab-proxy services | grep -q 10.96.0.77 || echo gone", "gone"));
     EXPECT_TRUE(co_await until("busybox nslookup web.default.svc.cluster.local 10.96.0.10 2>&1", "NXDOMAIN"));

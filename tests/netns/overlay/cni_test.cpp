@@ -5,12 +5,12 @@
 #include <thread>
 
 #include "tests/netns/overlay/cluster.h"
+#include "tests/netns/support/probe.h"
 
 namespace lab {
 namespace {
 
 using test::Cluster;
-using test::eventually;
 
 struct CniTest : testing::Test {
   Cluster c{1};
@@ -141,18 +141,14 @@ TEST_F(CniTest, HostPortsLeadToThePod) {
                                         json::Object{{"containerPort", 9}, {"protocol", "tcp"}}}}}}};
   c.add_pod(1, "web", ports);
   c.add_pod(1, "client");
-  c.box.background("web", {"socat", "TCP4-LISTEN:80,fork,reuseaddr", "SYSTEM:echo web"});
-  c.box.background("web", {"socat", "UDP4-LISTEN:53,fork,reuseaddr", "PIPE"});
-  auto tcp = [&](const std::string& from) {
-    return c.box.run(from, {"socat", "-T5", "-", "TCP4:192.168.77.1:8080,connect-timeout=2"}).out;
-  };
-  EXPECT_TRUE(eventually([&] { return tcp("outside") == "web\n"; }));
-  EXPECT_EQ(tcp("n1"), "web\n");
-  EXPECT_EQ(tcp("client"), "web\n");
-  EXPECT_EQ(tcp("web"), "web\n");  // hairpin
-  EXPECT_EQ(c.box.sh("outside", "echo q | socat -t1 -T3 - UDP4:192.168.77.1:5353").out, "q\n");
+  test::AnswerServer server(c.box.ns("web"), {.word = "web", .tcp = 80, .udp = 53});
+  auto tcp = [&](const std::string& from) { return test::ask_tcp(c.box.ns(from), "192.168.77.1:8080"); };
+  for (const char* from : {"outside", "n1", "client", "web"}) {  // the last: hairpin
+    EXPECT_TRUE(tcp(from).starts_with("web ")) << from;
+  }
+  EXPECT_TRUE(test::ask_udp(c.box.ns("outside"), "192.168.77.1:5353").starts_with("web "));
   EXPECT_TRUE(c.cni(1, "DEL", "web", c.box.path("web")).ok());
-  EXPECT_NE(tcp("outside"), "web\n");
+  EXPECT_EQ(tcp("outside"), "Connection refused");
 }
 
 TEST_F(CniTest, LoopbackPluginBringsLoopbackUp) {

@@ -1,11 +1,10 @@
 // The pod network over three nodes: real kernel, real agents, real plugin.
-#include <thread>
-
 #include <algorithm>
 #include <thread>
 
 #include "overlay-net/agent/agent.h"
 #include "tests/netns/overlay/cluster.h"
+#include "tests/netns/support/probe.h"
 
 namespace lab {
 namespace {
@@ -38,13 +37,8 @@ TEST_F(OverlayTest, PodsReachPodsOnEveryNodeWithTheirOwnAddress) {
   EXPECT_TRUE(c.ping("n1", a));
   EXPECT_TRUE(c.ping("a", Cluster::address(2)));
   // TCP, and the other side sees the pod's own address.
-  c.box.background("b", {"socat", "TCP4-LISTEN:8000,fork,reuseaddr", "SYSTEM:echo from $SOCAT_PEERADDR"});
-  Finished seen;
-  EXPECT_TRUE(eventually([&] {
-    seen = c.box.run("a", {"socat", "-T5", "-", "TCP4:" + b + ":8000,connect-timeout=2"});
-    return seen.ok() && !seen.out.empty();
-  }));
-  EXPECT_EQ(seen.out, "from " + a + "\n");
+  test::AnswerServer server(c.box.ns("b"), {.word = "from", .tcp = 8000});
+  EXPECT_EQ(test::ask_tcp(c.box.ns("a"), b + ":8000"), "from " + a);
 }
 
 TEST_F(OverlayTest, OutsideSeesTheNode) {
@@ -52,13 +46,8 @@ TEST_F(OverlayTest, OutsideSeesTheNode) {
   c.add_pod(1, "a");
   c.box.add("outside");
   c.box.plug("outside", "eth0", "192.168.77.200/24", "wire", "br0");
-  c.box.background("outside", {"socat", "TCP4-LISTEN:8000,fork,reuseaddr", "SYSTEM:echo from $SOCAT_PEERADDR"});
-  Finished seen;
-  EXPECT_TRUE(eventually([&] {
-    seen = c.box.run("a", {"socat", "-T5", "-", "TCP4:192.168.77.200:8000,connect-timeout=2"});
-    return seen.ok() && !seen.out.empty();
-  }));
-  EXPECT_EQ(seen.out, "from " + Cluster::address(1) + "\n");
+  test::AnswerServer server(c.box.ns("outside"), {.word = "from", .tcp = 8000});
+  EXPECT_EQ(test::ask_tcp(c.box.ns("a"), "192.168.77.200:8000"), "from " + Cluster::address(1));
 }
 
 TEST_F(OverlayTest, AgentsDieAndComeBackWithoutALostPacket) {
