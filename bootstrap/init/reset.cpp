@@ -23,7 +23,9 @@ namespace lab::bootstrap {
 namespace {
 
 // In the order in which nothing re-makes what the next step removes.
-constexpr const char* kServices[] = {"lab-agent", "lab-overlay", "lab-server", "lab-etcd"};
+constexpr const char* kServices[] = {"lab-agent", "lab-server", "lab-etcd"};
+// Ends after the pods: the runtime's network plugin asks it to take each of them off the network.
+constexpr const char* kNetworkService = "lab-overlay";
 
 constexpr const char* kFiles[] = {
     "/etc/kubernetes/admin.conf",     "/etc/kubernetes/super-admin.conf", "/etc/kubernetes/kubelet.conf",
@@ -105,7 +107,10 @@ Result<void> unmount_volumes(ResetContext& c) {
   return {};
 }
 
-Result<void> clean_network(ResetContext& c) { return c.options.clean_network(); }
+Result<void> clean_network(ResetContext& c) {
+  LAB_CHECK(c.services->remove(kNetworkService));
+  return c.options.clean_network();
+}
 
 // Links to this binary are ours; a plugin of somebody else under the same name stays.
 Result<void> remove_plugins(const std::string& directory) {
@@ -161,7 +166,8 @@ Plan plan_unmount(ResetContext&) {
 }
 
 Plan plan_network(ResetContext&) {
-  return {"remove the links lab0 and those of pods, their routes, and the nftables tables of the service proxy and the pod network"};
+  return {"stop and remove the service " + std::string(kNetworkService),
+          "remove the links lab0 and those of pods, their routes, and the nftables tables of the service proxy and the pod network"};
 }
 
 Plan plan_files(ResetContext& c) {

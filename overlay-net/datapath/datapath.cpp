@@ -1,8 +1,10 @@
 #include "overlay-net/datapath/datapath.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/netlink/sysctl.h"
+#include "base/subprocess.h"
 
 namespace lab::overlay {
 namespace {
@@ -131,6 +133,11 @@ Result<void> Datapath::set_parameters(ReconcileReport& report) {
     }
   }
   // Without it, answers between two pods of one node bypass the translation of services.
+  // Distributions have it as a module, which nothing loads by itself.
+  if (!has_sysctl("net/bridge/bridge-nf-call-iptables") && !asked_for_module_) {
+    asked_for_module_ = true;
+    (void)run({.argv = {"modprobe", "--quiet", "br_netfilter"}, .timeout = std::chrono::seconds(20)});
+  }
   if (has_sysctl("net/bridge/bridge-nf-call-iptables")) {
     LAB_CHECK(set_sysctl("net/bridge/bridge-nf-call-iptables", "1"));
   } else {

@@ -61,6 +61,7 @@ class Datapath {
 
   DatapathConfig config_;
   Netlink netlink_;
+  bool asked_for_module_ = false;
 };
 
 }  // namespace lab::overlay
