@@ -2,6 +2,7 @@
 // client of the API and knows nothing of the others.
 #include "orchestrator/agent/agent.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "cli/daemon.h"
 #include "cli/groups.h"
 #include "cli/report.h"
+#include "join/rotation.h"
 #include "join/tls_bootstrap.h"
 #include "orchestrator/client/client.h"
 #include "orchestrator/dns/server.h"
@@ -73,6 +75,20 @@ proxy::ProxyOptions proxy_options(const Invocation& in, client::Client* api) {
   return o;
 }
 
+// systemd-resolved answers at a loopback address and keeps the network's own servers in a file beside it.
+std::vector<std::string> upstreams(const IpAddress& self) {
+  std::vector<std::string> found;
+  for (const char* path : {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}) {
+    auto text = fs::read_file(path);
+    if (!text) continue;
+    auto servers = dns::upstreams_of_resolv_conf(*text, self);
+    const bool real = std::any_of(servers.begin(), servers.end(), [](const auto& s) { return !s.starts_with("127."); });
+    if (found.empty() || real) found = std::move(servers);
+    if (real) break;
+  }
+  return found;
+}
+
 Result<void> start_parts(const Invocation& in, const client::RestConfig& config, agent::AgentOptions options, Scope& scope, Parts& parts) {
   Loop& loop = scope.loop();
   parts.api = std::make_unique<client::Client>(client::make_https_transport(config));
@@ -83,7 +99,7 @@ Result<void> start_parts(const Invocation& in, const client::RestConfig& config,
   auto address = IpAddress::parse(in.get("cluster-dns"));
   if (!address) return {};   // no name server of the cluster was asked for
   dns::DnsOptions names{.client = parts.api.get(), .domain = in.get("cluster-domain"), .address = *address};
-  if (auto text = fs::read_file("/etc/resolv.conf")) names.forward.upstreams = dns::upstreams_of_resolv_conf(*text, *address);
+  names.forward.upstreams = upstreams(*address);
   parts.dns = std::make_unique<dns::DnsServer>(std::move(names));
   return parts.dns->start(scope);
 }
@@ -95,10 +111,11 @@ Result<void> run_agent(const Invocation& in) {
     wait_for_stop();
     std::_Exit(0);
   }).detach();
-  LAB_CHECK(join::ensure_client_certificate({.bootstrap_kubeconfig = in.get("bootstrap-kubeconfig"),
-                                             .kubeconfig = in.get("kubeconfig"),
-                                             .pki_directory = kPkiDirectory,
-                                             .node_name = in.get("hostname-override")}));
+  const join::TlsBootstrapOptions credentials{.bootstrap_kubeconfig = in.get("bootstrap-kubeconfig"),
+                                              .kubeconfig = in.get("kubeconfig"),
+                                              .pki_directory = kPkiDirectory,
+                                              .node_name = in.get("hostname-override")};
+  LAB_CHECK(join::ensure_client_certificate(credentials));
   LAB_TRY(auto config, client::load_kubeconfig(in.get("kubeconfig")));
   config.user_agent = "lab-agent";
   LAB_TRY(auto options, agent_options(in));
@@ -110,7 +127,7 @@ Result<void> run_agent(const Invocation& in) {
     log::error("the agent could not start", {{"why", started.error().text()}});
     std::_Exit(1);
   }
-  while (true) std::this_thread::sleep_for(std::chrono::hours(24));
+  join::rotate_client_certificate(credentials);
 }
 
 }  // namespace

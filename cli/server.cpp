@@ -62,8 +62,8 @@ Result<controllers::ManagerOptions> manager_options(const Invocation& in) {
     const bool server = signer == "kubernetes.io/kubelet-serving";
     return authority.sign_request(csr, server, !server, validity);
   };
-  // A lab is not to die of old certificates: the longest that is asked for or allowed, ten years.
-  o.certificate_validity = std::chrono::hours(24 * 3650);
+  // A lab is not to die of old certificates: the default is ten years.
+  LAB_TRY(o.certificate_validity, parse_seconds("cluster-signing-duration", in.get("cluster-signing-duration")));
   LAB_TRY(auto grace, parse_seconds("node-monitor-grace-period", in.get("node-monitor-grace-period")));
   o.node_monitor_grace = grace;
   if (grace < std::chrono::seconds(20)) o.node_monitor_period = std::chrono::seconds(1);
@@ -193,6 +193,7 @@ Commands server_commands() {
                        {.name = "service-cluster-ip-range", .value = "RANGE", .help = "Addresses of services", .fallback = "10.96.0.0/12"},
                        {.name = "cluster-cidr", .value = "RANGE", .help = "Addresses of pods", .fallback = "10.244.0.0/16"},
                        {.name = "cluster-domain", .value = "DOMAIN", .help = "DNS domain of services", .fallback = "cluster.local"},
+                       {.name = "cluster-signing-duration", .value = "DURATION", .help = "How long certificates are good that nodes ask for", .fallback = "87600h"},
                        {.name = "node-monitor-grace-period", .value = "DURATION", .help = "Silence after which a node counts as lost", .fallback = "40s"},
                        {.name = "default-toleration-seconds", .value = "SECONDS", .help = "How long pods stay on a lost node", .fallback = "300"}},
            .run = [](const Invocation& in) { return finish(serve(in)); },

@@ -20,7 +20,8 @@ namespace res = client::res;
 namespace {
 
 constexpr const char* kSigner = "kubernetes.io/kube-apiserver-client-kubelet";
-constexpr auto kLeastLeft = std::chrono::hours(1);
+constexpr auto kLeastLeft = std::chrono::hours(1);   // of the serving certificate; its renewal takes a restart
+constexpr std::size_t kKeptCertificates = 2;
 constexpr auto kPoll = std::chrono::milliseconds(20);
 constexpr auto kSlowPoll = std::chrono::seconds(1);
 constexpr int kFastPolls = 500;
@@ -29,7 +30,7 @@ bool certificate_good(const std::string& kubeconfig) {
   auto config = client::load_kubeconfig(kubeconfig);
   if (!config || config->certificate_pem.empty()) return false;
   auto info = pki::inspect(config->certificate_pem);
-  return info && info->not_after > std::chrono::system_clock::now() + kLeastLeft;
+  return info && info->not_after > std::chrono::system_clock::now();
 }
 
 // The key outlives a crash, so that the request made with it is found again.
@@ -83,18 +84,18 @@ Result<std::string> obtain(const client::RestConfig& config, const std::string& 
   }
 }
 
-}  // namespace
+// Those before the last are of no use to anybody; the last one may be in somebody's hands this moment.
+void remove_old(const std::string& directory) {
+  auto names = fs::list_dir(directory);
+  if (!names) return;
+  std::vector<std::string> dated;
+  for (const auto& name : *names)
+    if (name.starts_with("kubelet-client-") && name.ends_with(".pem") && name != "kubelet-client-current.pem") dated.push_back(name);
+  for (std::size_t i = 0; i + kKeptCertificates < dated.size(); ++i) (void)fs::remove_file(fs::join(directory, dated[i]));
+}
 
-Result<void> ensure_client_certificate(const TlsBootstrapOptions& o) {
-  if (certificate_good(o.kubeconfig)) return {};
-  LAB_CHECK(fs::make_dirs(o.pki_directory));
-  bool told = false;
-  while (!fs::exists(o.bootstrap_kubeconfig)) {
-    if (certificate_good(o.kubeconfig)) return {};
-    if (!std::exchange(told, true)) log::info("waiting for credentials", {{"file", o.bootstrap_kubeconfig}});
-    std::this_thread::sleep_for(kPoll);
-  }
-  LAB_TRY(auto config, client::load_kubeconfig(o.bootstrap_kubeconfig));
+// Asks with `config`'s credentials; what comes becomes the current certificate, and the kubeconfig points to it.
+Result<void> obtain_and_use(const TlsBootstrapOptions& o, const client::RestConfig& config) {
   const std::string key_path = fs::join(o.pki_directory, "kubelet-client.key.tmp");
   LAB_TRY(auto key, request_key(key_path));
   LAB_TRY(auto certificate, obtain(config, o.node_name, key));
@@ -106,7 +107,29 @@ Result<void> ensure_client_certificate(const TlsBootstrapOptions& o) {
   pki::KubeconfigSpec spec{.cluster = "default-cluster", .user = "default-auth", .server = config.server, .ca_pem = config.ca_pem,
                            .certificate_file = current, .key_file = current, .context = "default-context"};
   LAB_CHECK(fs::write_file(o.kubeconfig, pki::kubeconfig_text(spec), 0600));
+  remove_old(o.pki_directory);
   return fs::remove_file(key_path);
+}
+
+}  // namespace
+
+Result<void> renew_client_certificate(const TlsBootstrapOptions& o) {
+  LAB_CHECK(fs::make_dirs(o.pki_directory));
+  LAB_TRY(auto config, client::load_kubeconfig(o.kubeconfig));
+  return obtain_and_use(o, config);
+}
+
+Result<void> ensure_client_certificate(const TlsBootstrapOptions& o) {
+  if (certificate_good(o.kubeconfig)) return {};
+  LAB_CHECK(fs::make_dirs(o.pki_directory));
+  bool told = false;
+  while (!fs::exists(o.bootstrap_kubeconfig)) {
+    if (certificate_good(o.kubeconfig)) return {};
+    if (!std::exchange(told, true)) log::info("waiting for credentials", {{"file", o.bootstrap_kubeconfig}});
+    std::this_thread::sleep_for(kPoll);
+  }
+  LAB_TRY(auto config, client::load_kubeconfig(o.bootstrap_kubeconfig));
+  return obtain_and_use(o, config);
 }
 
 Result<ServingCertificate> ensure_serving_certificate(const std::string& pki_directory, const std::string& node_name,

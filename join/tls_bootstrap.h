@@ -20,6 +20,9 @@ struct TlsBootstrapOptions {
 // for a certificate, waits for it, and writes PKI/kubelet-client-current.pem and the kubeconfig that points to it.
 Result<void> ensure_client_certificate(const TlsBootstrapOptions& options);
 
+// Asks for a certificate anew with the credentials of `kubeconfig`, and makes it the current one there.
+Result<void> renew_client_certificate(const TlsBootstrapOptions& options);
+
 struct ServingCertificate {
   std::string certificate_pem, key_pem;
 };

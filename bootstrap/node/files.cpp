@@ -69,6 +69,13 @@ std::string resolv_conf() {
   return {};
 }
 
+// machine-id(5): what tells machines apart; a node keeps its own for life.
+std::string machine_id() {
+  std::string id = fs::read_file("/proc/sys/kernel/random/uuid").value_or("");
+  std::erase(id, '-');
+  return id;
+}
+
 Result<void> write_once(const std::string& path, const std::string& text, unsigned mode = 0644) {
   if (fs::exists(path)) return {};
   return fs::write_file(path, text, mode);
@@ -93,6 +100,7 @@ Result<void> prepare_files(const NodeLayout& layout, const NodeSpec& spec) {
   LAB_CHECK(write_once(fs::join(etc, "resolv.conf"), resolv_conf()));
   LAB_CHECK(write_once(fs::join(etc, "containerd/config.toml"), containerd_config()));
   LAB_CHECK(fs::write_file(fs::join(etc, "hostname"), spec.name + "\n"));
+  LAB_CHECK(write_once(fs::join(etc, "machine-id"), machine_id()));
   for (const char* name : {"ld.so.cache", "ld.so.conf", "os-release", "debian_version", "protocols", "services", "localtime"})
     if (auto text = fs::read_file(fs::join("/etc", name))) LAB_CHECK(write_once(fs::join(etc, name), *text));
   if (!fs::exists(fs::join(layout.var(), "run"))) LAB_CHECK(fs::symlink("/run", fs::join(layout.var(), "run")));
