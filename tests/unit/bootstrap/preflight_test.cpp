@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -93,6 +94,23 @@ TEST(Preflight, AUsedApiPortIsFound) {
     EXPECT_NE(f.fix.find("--apiserver-bind-port"), std::string::npos);
   }
   EXPECT_TRUE(found);
+}
+
+TEST(Preflight, WithoutContainerdItIsSaidHowToGetIt) {
+  const std::string path = ::getenv("PATH");
+  auto runtime = [](std::string socket) {
+    for (const auto& f : run_preflight({.cri_socket = socket, .data_directory = "/tmp/not/yet/there"}))
+      if (f.check == "CRI") return f.message + "; " + f.fix;
+    return std::string();
+  };
+  ::setenv("PATH", "/nowhere", 1);
+  const auto none = runtime("unix:///nowhere/run/containerd/containerd.sock");
+  const auto other = runtime("unix:///nowhere/crio.sock");
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_NE(none.find("containerd is not installed"), std::string::npos) << none;
+  EXPECT_NE(none.find("apt-get install containerd"), std::string::npos) << none;
+  EXPECT_NE(other.find("no container runtime answers on unix:///nowhere/crio.sock"), std::string::npos) << other;
+  EXPECT_NE(other.find("--cri-socket"), std::string::npos) << other;
 }
 
 TEST(Preflight, SpaceIsCheckedWhereItWillBeNeeded) {
