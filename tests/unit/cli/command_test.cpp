@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 
 #include "cli/command.h"
 #include "cli/duration.h"
@@ -52,6 +53,39 @@ TEST(CommandLine, UsageErrorsHaveTheirExitCode) {
   EXPECT_EQ(run_command_line("lab", {"start", "--nodes", "three"}), kUsage) << "not taken for 0";
   EXPECT_EQ(run_command_line("lab", {"start", "--nodes", "-1"}), kUsage);
   EXPECT_EQ(run_command_line("lab", {"version"}), kDone);
+}
+
+// Whatever is wrong with a flag, the command is not run: the usage error comes first, and names the flag.
+TEST(CommandLine, EveryCommandNamesAFlagItDoesNotKnow) {
+  int seen = 0;
+  for (const auto& c : commands()) {
+    if (c.passes_rest || !c.run) continue;  // its flags are another program's; a group alone runs nothing
+    SCOPED_TRACE(c.path);
+    std::vector<std::string> line;
+    std::istringstream words(c.path);
+    for (std::string word; words >> word;) line.push_back(word);
+    for (const auto& a : c.arguments)
+      if (a.required) line.push_back("x");
+    auto refused = [&](std::vector<std::string> more, const std::string& named) {
+      auto whole = line;
+      whole.insert(whole.end(), more.begin(), more.end());
+      testing::internal::CaptureStdout();
+      testing::internal::CaptureStderr();
+      const int code = run_command_line("lab", whole);
+      const std::string out = testing::internal::GetCapturedStdout(), said = testing::internal::GetCapturedStderr();
+      EXPECT_EQ(code, kUsage) << named;
+      EXPECT_NE(said.find(named), std::string::npos) << said;
+      EXPECT_EQ(out, "");
+    };
+    refused({"--no-such-flag"}, "--no-such-flag");
+    for (const auto& o : c.options) {
+      if (o.value.empty()) continue;
+      refused({"--" + o.name}, "--" + o.name);  // without its value
+      if (!o.choices.empty()) refused({"--" + o.name, "no-such-choice"}, "no-such-choice");
+    }
+    ++seen;
+  }
+  EXPECT_GT(seen, 20);
 }
 
 TEST(Durations, AreReadAsPeopleWriteThem) {
