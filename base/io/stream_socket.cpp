@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -22,7 +23,7 @@ Failure stream_error(const char* doing, const std::string& name, int err) {
 }
 
 void tune_tcp(int fd) {
-  int one = 1, idle = 30, interval = 10, probes = 3;
+  int one = 1, idle = 10, interval = 4, probes = 3;  // a dead peer is noticed after 22 s
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
@@ -31,6 +32,8 @@ void tune_tcp(int fd) {
 }
 
 namespace {
+
+constexpr Duration kGlance = std::chrono::milliseconds(400);
 
 class SocketStream final : public Stream {
  public:
@@ -121,16 +124,25 @@ Task<Result<ConnectedSocket>> connect_tcp(std::string host, int port, Duration t
   auto until = loop.now() + timeout;
   LAB_CO_TRY(auto addresses, co_await resolve(host, port, timeout));
   Result<ConnectedSocket> last = fail(Code::kUnavailable, "connect " + host_port(host, port));
-  for (std::size_t i = 0; i < addresses.size(); ++i) {
-    std::string name = addresses[i].text();
-    if (!is_ip_literal(host)) name = host_port(host, port) + " (" + name + ")";
-    auto share = (until - loop.now()) / static_cast<int>(addresses.size() - i);
-    auto one = co_await connect_one(addresses[i], name, share);
-    if (one) {
-      tune_tcp((*one)->fd());
-      co_return ConnectedSocket{std::move(*one), std::move(name)};
+  // A name with several addresses is a service on several machines, of which some may be dead: each first gets a moment
+  // only, so that callers with little time reach one that lives. Those that said nothing get the time that remains.
+  const bool glance = addresses.size() > 1;
+  for (int round = glance ? 0 : 1; round < 2 && !addresses.empty(); ++round) {
+    std::vector<SocketAddress> silent;
+    for (std::size_t i = 0; i < addresses.size(); ++i) {
+      std::string name = addresses[i].text();
+      if (!is_ip_literal(host)) name = host_port(host, port) + " (" + name + ")";
+      Duration share = (until - loop.now()) / static_cast<int>(addresses.size() - i);
+      if (round == 0) share = std::min<Duration>(share, kGlance);
+      auto one = co_await connect_one(addresses[i], name, share);
+      if (one) {
+        tune_tcp((*one)->fd());
+        co_return ConnectedSocket{std::move(*one), std::move(name)};
+      }
+      if (one.error().code == Code::kTimeout) silent.push_back(addresses[i]);
+      last = std::unexpected(std::move(one).error());
     }
-    last = std::unexpected(std::move(one).error());
+    addresses = std::move(silent);
   }
   co_return last;
 }

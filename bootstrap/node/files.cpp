@@ -97,6 +97,7 @@ Result<void> prepare_files(const NodeLayout& layout, const NodeSpec& spec) {
   LAB_CHECK(write_once(fs::join(etc, "profile"), profile_text()));
   LAB_CHECK(write_once(fs::join(layout.root_home(), ".bashrc"), ". /etc/profile\n"));
   LAB_CHECK(write_once(fs::join(etc, "nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n"));
+  LAB_CHECK(write_once(fs::join(etc, "host.conf"), "multi on\n"));  // a name may have several addresses in /etc/hosts
   LAB_CHECK(write_once(fs::join(etc, "resolv.conf"), resolv_conf()));
   LAB_CHECK(write_once(fs::join(etc, "containerd/config.toml"), containerd_config()));
   LAB_CHECK(fs::write_file(fs::join(etc, "hostname"), spec.name + "\n"));

@@ -57,13 +57,15 @@ const std::vector<Row>& rows() {
       {"bootstrap/supervise", {"base"}},
       {"bootstrap/services", {"base", "bootstrap/supervise"}},
       {"bootstrap/common", plus(kClient, {"bootstrap/services"})},
+      {"bootstrap/etcd",
+       plus(kBase, {"pki", "bootstrap/common", "bootstrap/services", "orchestrator/client", "orchestrator/store/etcd"})},
       {"bootstrap/preflight", plus(kBase, {"bootstrap/common"})},
       {"bootstrap/init",
-       plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
+       plus(kClient, {"bootstrap/common", "bootstrap/etcd", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
       {"bootstrap/certs", plus(kClient, {"bootstrap/common", "bootstrap/services"})},
       {"bootstrap/node", plus(kBase, {"bootstrap/common", "bootstrap/supervise"})},
       {"bootstrap/local", plus(kClient, {"bootstrap/common", "bootstrap/node"})},
-      {"join", plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
+      {"join", plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/init", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
       {"join/ssh", {"base", "base/crypto"}},  // what it brings to hosts, and which cluster, the command hands in
 
       {"labs", plus(kClient, {"bootstrap/"})},
