@@ -157,12 +157,13 @@ join::ssh::Person person_at_terminal() {
             ::tcgetattr(STDIN_FILENO, &before);
             termios silent = before;
             silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+            // Silent before the prompt: the change drops what was typed ahead, and must not drop the answer.
+            ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
             std::printf("%s", prompt.c_str());
             std::fflush(stdout);
-            ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
             std::string typed;
             const bool given = static_cast<bool>(std::getline(std::cin, typed));
-            ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+            ::tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
             std::printf("\n");
             if (!given || typed.empty()) return std::nullopt;
             return typed;

@@ -1,17 +1,20 @@
 #!/usr/bin/python3
 """lab join --ssh: real sshd on empty machines, many at once; and what goes wrong on the way.
 
-ssh_join.py --hosts 30    only the figures: so many hosts at once, the time of each and in all
+ssh_join.py --hosts 30    only the figures: one more host by token, then so many at once over SSH; the time of each and in all
 """
 import argparse
 import os
+import pty
 import re
+import select
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
-from labtest import check, main, needed, wait_for  # noqa: E402
-from sshhosts import SshLab  # noqa: E402
+from labtest import PATIENCE, check, main, needed, wait_for  # noqa: E402
+from sshhosts import PASSWORD, SshLab  # noqa: E402
 
 NEW = "--accept-new-host-keys"
 
@@ -77,6 +80,9 @@ def all_at_once(lab):
     for host, user in (("node3", "root"), ("node5", "student")):
         exe = lab.shell(host, "sh", "-c", "readlink /proc/$(pgrep -f 'lab agent' | head -n 1)/exe").strip()
         check(re.fullmatch(r"/opt/lab/releases/[0-9a-f]{16}/lab", exe), f"{host} ({user}): the agent is {exe}")
+    maps = lab.shell("node3", "sh", "-c", "cat /proc/$(pgrep -f 'lab agent' | head -n 1)/maps")
+    foreign = {line.split()[-1] for line in maps.splitlines() if "/usr/lib" in line and not re.search(r"/(ld-linux|libc\.|libm\.)", line)}
+    check("/opt/lab/releases/" in maps and not foreign, f"the host's own libraries are used: {foreign}")
     check(lab.kubectl("get", "csr", "--no-headers").count("Approved,Issued") >= 5, "certificates")
     listed = lab.shell("node1", "lab", "token", "list")
     check("lab join --ssh" in listed, "tokens of failed runs live on until they expire")
@@ -154,36 +160,82 @@ def a_join_that_runs_is_followed(lab):
     lab.wait_nodes_ready(["node7"])
 
 
+def a_host_that_stays_away(lab):
+    """Its sshd goes while the program is being copied: the command gives up in time, and when the host is back it completes."""
+    _wipe(lab, "node7")
+    child = lab.background_join([lab.target("node7")], "--reconnect-timeout", "2s")
+    for line in child.stdout:
+        if " [copy] " in line:
+            break
+    lab.shell("node7", "sh", "-c", "kill $(cat /run/sshd.pid)")
+    lab.kill_ssh_sessions("node7")
+    said = child.communicate(timeout=200)[0]
+    check(child.returncode == 1 and re.search(r"the connection broke .* it did not come back within 2 s", said) and "what is done is not repeated" in said, said)
+    lab.start_sshd("node7")
+    lab.expect(0, [r"1 of 1 hosts joined"], [lab.target("node7")])
+    lab.wait_nodes_ready(["node7"])
+
+
 def changed_host_key(lab):
-    lab.shell("node7", "sh", "-c", "cd /etc/ssh && rm ssh_host_ed25519_key* && ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key && "
-                                   "kill $(cat /run/sshd.pid) && while kill -0 $(cat /run/sshd.pid) 2>/dev/null; do sleep 0.05; done; "
-                                   "/usr/sbin/sshd -f /etc/ssh/sshd_config -E /var/log/sshd.log")
+    lab.shell("node7", "sh", "-c", "cd /etc/ssh && rm ssh_host_ed25519_key* && ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key && kill $(cat /run/sshd.pid)")
+    lab.start_sshd("node7")
     said = lab.expect(1, [r"connect: the host key has changed: met ssh-ed25519 SHA256:", "another machine answers at this address"], [lab.target("node7")], NEW)
     fix = re.search(r"(ssh-keygen -f \S+ -R '[^']+')", said)
     check(fix, f"no command to forget the old key:\n{said}")
     lab.shell("node1", "sh", "-c", fix.group(1))
-    lab.expect(0, [r"1 of 1 hosts joined"], [lab.target("node7")], NEW)
+    lab.expect(0, [r"1 of 1 hosts joined"], [lab.target("node7")], NEW, "--password-file", "/root/password", "--identity", "/root/wrong")
 
 
 def name_taken(lab):
     """Another machine with the name of a living node."""
     lab.shell("node8", "hostname", "node3")
     lab.expect(1, [r"check: the node name \"node3\" is taken: a node at \S+ has it, and is Ready", r"--node-name"], [lab.target("node8")], NEW)
-    lab.expect(0, [r"1 of 1 hosts joined"], [lab.target("node8")], "--node-name", "other", "--password-file", "/root/password", "--identity", "/root/wrong")
+
+
+def a_person_is_asked(lab):
+    """On a terminal: for the host key, which is not known here, then for the password."""
+    ours, theirs = pty.openpty()
+    words = lab.join_command([lab.target("node8")], "--identity", "/root/wrong", "--node-name", "other", "--known-hosts", "/root/asked/known_hosts")
+    child = subprocess.Popen([str(w) for w in words], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    said, answers = "", [(r"is not known yet\. Its key is ssh-ed25519 SHA256:\S+\. Connect and remember it\? \[y/N\] $", "y"),
+                         (r"Password of root@\S+: $", "mistyped"), (r"Password of root@\S+: $", PASSWORD)]
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while time.monotonic() < deadline:
+            if not select.select([ours], [], [], 1)[0]:
+                continue
+            try:
+                got = os.read(ours, 4096).decode(errors="replace")
+            except OSError:  # the other end is closed
+                break
+            if not got:
+                break
+            said += got
+            if answers and re.search(answers[0][0], said):
+                os.write(ours, (answers.pop(0)[1] + "\n").encode())
+                said += "\n"
+    finally:
+        os.close(ours)  # which ends a command that still waits for an answer
+        code = child.wait(timeout=60)
+    check(code == 0 and not answers, f"exit code {code}, not asked: {answers}\n{said}")
+    check(PASSWORD not in said, "the password was shown")
+    check("ssh-ed25519 " in lab.shell("node1", "cat", "/root/asked/known_hosts"), "the key was not remembered")
     lab.wait_nodes_ready(["other"])
 
 
 def figures(lab):
     """The same for as many hosts as asked for."""
+    hosts = lab.hosts[1:]
     begun = time.monotonic()
-    said = lab.expect(0, [rf"{len(lab.hosts)} of {len(lab.hosts)} hosts joined"], [lab.target(h) for h in lab.hosts], NEW)
+    said = lab.expect(0, [rf"{len(hosts)} of {len(hosts)} hosts joined"], [lab.target(h) for h in hosts], NEW)
     took = time.monotonic() - begun
     rows = [line.split() for line in said.splitlines() if re.match(r"root@\S+ +node\d+ +joined", line)]
     seconds = sorted(float(r[3]) for r in rows)
-    check(len(seconds) == len(lab.hosts) and set(lab.hosts) <= set(lab.ready_nodes()), said)
+    check(len(seconds) == len(hosts) and set(lab.hosts) <= set(lab.ready_nodes()), said)
     print(f"{len(seconds)} hosts Ready in {took:.1f} s; each: least {seconds[0]}, median {seconds[len(seconds) // 2]}, most {seconds[-1]} s")
     begun = time.monotonic()
-    lab.expect(0, ["had the program already"], [lab.target(h) for h in lab.hosts])
+    lab.expect(0, ["had the program already"], [lab.target(h) for h in hosts])
     print(f"the same command again: {time.monotonic() - begun:.1f} s")
 
 
@@ -192,6 +244,7 @@ if __name__ == "__main__":
     parser.add_argument("--hosts", type=int)
     asked = parser.parse_args().hosts
     if asked:
-        main([empty_hosts_and_a_master, figures], SshLab(asked))
+        main([empty_hosts_and_a_master, token_join_on_the_second, figures], SshLab(asked + 1))
     main([empty_hosts_and_a_master, token_join_on_the_second, each_fault_in_its_words, all_at_once, again_changes_nothing,
-          cut_at_every_step, wiped_worker_and_killed_command, a_join_that_runs_is_followed, changed_host_key, name_taken], SshLab(7))
+          cut_at_every_step, wiped_worker_and_killed_command, a_join_that_runs_is_followed,
+          a_host_that_stays_away, changed_host_key, name_taken, a_person_is_asked], SshLab(7))

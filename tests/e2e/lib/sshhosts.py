@@ -66,6 +66,11 @@ class SshLab(Lab):
             out, _ = child.communicate(timeout=120)
             check(child.returncode == 0, f"sshd on {host}: {out}")
 
+    def start_sshd(self, host):
+        """Anew, when the one that was told to end has ended."""
+        self.shell(host, "sh", "-c", "while kill -0 $(cat /run/sshd.pid 2>/dev/null) 2>/dev/null; do sleep 0.05; done; "
+                                     "/usr/sbin/sshd -f /etc/ssh/sshd_config -E /var/log/sshd.log")
+
     def init(self):
         self.shell("node1", "lab", "init", "--apiserver-advertise-address", self.addresses["node1"], "--node-name", "node1",
                    "--node-monitor-grace-period", "8s")
@@ -96,7 +101,11 @@ class SshLab(Lab):
     def kill_ssh_sessions(self, host):
         """Ends the sshd children that serve connections; the one that listens stays."""
         pids = self.pids(host, "sshd: ")
-        listener = open(self.proc_path(host, "/run/sshd.pid")).read().strip()
+        try:
+            with open(self.proc_path(host, "/run/sshd.pid")) as f:
+                listener = f.read().strip()
+        except FileNotFoundError:  # it has ended
+            listener = ""
         gone = [p for p in pids if p != listener]
         if gone:
             self.shell(host, "kill", "-9", *gone, check=False)
