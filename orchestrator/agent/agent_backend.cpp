@@ -19,8 +19,8 @@ Result<FoundContainer> Agent::Impl::find_container_of(const std::string& ns, con
   FoundContainer out;
   if (const auto* s = w->runtime().ready_sandbox()) out.sandbox_id = s->id;
   if (container.empty()) return out;
-  if (!find_container(*w->pod(), container))
-    return fail(Code::kNotFound, "container \"" + container + "\" not found in pod \"" + pod + "\"");
+  auto declared = find_container(*w->pod(), container);
+  if (!declared) return fail(Code::kNotFound, "container \"" + container + "\" not found in pod \"" + pod + "\"");
   const auto* c = previous ? w->runtime().previous(container) : w->runtime().latest(container);
   // A container that waits for its next start shows the log of the one that ended.
   if (!c && previous)
@@ -34,6 +34,7 @@ Result<FoundContainer> Agent::Impl::find_container_of(const std::string& ns, con
     return out;
   }
   out.container_id = c->id;
+  out.stdin_once = json::flag(*declared->spec, "stdinOnce");
   out.running = c->state == cri::ContainerState::kRunning;
   out.state = out.running ? "running" : "terminated";
   out.log_path = pod_log_directory(options, *w->pod()) + "/" + container + "/" + std::to_string(c->attempt) + ".log";

@@ -1,6 +1,7 @@
 #include "orchestrator/agent/server.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/io/pool.h"
 #include "orchestrator/agent/logs.h"
@@ -277,7 +278,32 @@ Task<void> AgentServer::stream(http::Request request, http::ResponseWriter& writ
     co_await writer.send(error_response(url.error()));
     co_return;
   }
-  co_await proxy_stream(std::move(request), writer, std::move(*url));
+  std::function<Task<bool>()> unseen;
+  if (kind == "attach" && found->stdin_once)
+    unseen = [this, parts, id = found->container_id] { return output_unseen(parts, id); };
+  co_await proxy_stream(std::move(request), writer, std::move(*url), std::move(unseen));
+}
+
+// Of an attach session that brought nothing: whether the container has ended and its log is not empty. The session ends
+// a little before the runtime says that the container did, by when it has written the log.
+Task<bool> AgentServer::output_unseen(std::vector<std::string> parts, std::string container_id) {
+  constexpr int kTries = 100;
+  std::function<Result<FoundContainer>()> question = [this, parts] {
+    return backend_.find(parts[1], parts[2], parts.back(), false);
+  };
+  for (int i = 0; i < kTries; ++i) {
+    auto found = co_await ask<Result<FoundContainer>>(question);
+    if (!found || found->container_id != container_id) co_return false;
+    if (!found->running) {
+      co_return co_await backend_.pool.run([path = found->log_path] {
+        std::error_code ec;
+        auto size = std::filesystem::file_size(path, ec);
+        return !ec && size > 0;
+      });
+    }
+    co_await sleep_for(20ms);
+  }
+  co_return false;
 }
 
 Task<void> AgentServer::run_command(http::Request request, http::ResponseWriter& writer,

@@ -31,6 +31,7 @@ struct FoundContainer {
   std::string container_id;  // empty: it has not started
   std::string sandbox_id, log_path, state;
   bool running = false;
+  bool stdin_once = false;  // made for one attach session, as `kubectl run -i` does
 };
 
 // What the server needs of the agent. All functions run on the agent's loop.
@@ -65,6 +66,7 @@ class AgentServer {
   Task<void> logs(http::Request request, http::ResponseWriter& writer, std::vector<std::string> parts);
   Task<void> stream(http::Request request, http::ResponseWriter& writer, std::vector<std::string> parts);
   Task<void> run_command(http::Request request, http::ResponseWriter& writer, std::vector<std::string> parts);
+  Task<bool> output_unseen(std::vector<std::string> parts, std::string container_id);
   template <class T>
   Task<T> ask(std::function<T()> question);
 
@@ -77,6 +79,8 @@ class AgentServer {
 };
 
 // Hands an upgraded connection over to the runtime's streaming server at `url`, byte for byte, or sends its refusal.
-Task<void> proxy_stream(http::Request request, http::ResponseWriter& writer, std::string url);
+// `output_unseen`, where given: as in attach_status.h.
+Task<void> proxy_stream(http::Request request, http::ResponseWriter& writer, std::string url,
+                        std::function<Task<bool>()> output_unseen = {});
 
 }  // namespace lab::agent

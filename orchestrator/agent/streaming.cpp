@@ -4,6 +4,7 @@
 
 #include "base/http/client.h"
 #include "base/log.h"
+#include "orchestrator/agent/attach_status.h"
 #include "orchestrator/agent/server.h"
 
 namespace lab::agent {
@@ -42,7 +43,8 @@ Task<void> refuse(http::ResponseWriter& writer, int status, std::string text) {
 
 }  // namespace
 
-Task<void> proxy_stream(http::Request request, http::ResponseWriter& writer, std::string url) {
+Task<void> proxy_stream(http::Request request, http::ResponseWriter& writer, std::string url,
+                        std::function<Task<bool>()> output_unseen) {
   if (lower(request.headers.get("Connection")).find("upgrade") == std::string::npos) {
     co_await refuse(writer, 400, "Upgrade request required\n");
     co_return;
@@ -92,6 +94,8 @@ Task<void> proxy_stream(http::Request request, http::ResponseWriter& writer, std
     upgraded->stream->close();
     co_return;
   }
+  if (spdy && output_unseen)
+    upgraded->stream = telling_unseen_output(std::move(upgraded->stream), std::move(output_unseen));
   // The runtime closes right behind its last frame. A SPDY client drops the frames that it has not handled by then, and
   // would show no output and no error: it is let finish, and closes when its streams have ended.
   co_await splice(std::move(*down), std::move(upgraded->stream), {},
