@@ -190,12 +190,13 @@ void tls_fill_peer(SSL* ssl, Peer& peer) {
   SSL_get0_alpn_selected(ssl, &name, &length);
   if (length > 0) peer.alpn.assign(reinterpret_cast<const char*>(name), length);
   X509* certificate = SSL_get0_peer_certificate(ssl);
-  if (!certificate || !(SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) || SSL_get_verify_result(ssl) != X509_V_OK) return;
+  if (!certificate || !(SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER)) return;
+  peer.certificate_pem = pem_text(certificate);
+  if (SSL_get_verify_result(ssl) != X509_V_OK) return;  // it was given, but names nobody
   X509_NAME* subject = X509_get_subject_name(certificate);
   auto names = entries(subject, NID_commonName);
   if (!names.empty()) peer.certificate_subject_cn = names.front();
   peer.certificate_organizations = entries(subject, NID_organizationName);
-  peer.certificate_pem = pem_text(certificate);
 }
 
 std::string tls_peer_chain_pem(SSL* ssl) {

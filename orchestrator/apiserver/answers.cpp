@@ -1,5 +1,6 @@
 #include "orchestrator/apiserver/answers.h"
 
+#include "base/json_arena.h"
 #include "base/yaml/yaml.h"
 #include "orchestrator/api/codec.h"
 #include "orchestrator/apiserver/kind_table.h"
@@ -38,6 +39,51 @@ http::Response raw_list(const View& view, const std::vector<CachedPtr>& items, c
   return response;
 }
 
+// {"kind":"PartialObjectMetadata",...} around the metadata as it is stored.
+void append_partial(const View& view, const CachedObject& object, std::string& out) {
+  out += "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/";
+  out += view.accepted.shape_version;
+  out += "\",\"metadata\":";
+  out += object.metadata();
+  out += '}';
+}
+
+void append_row(const View& view, const CachedObject& object, json::Arena& arena, std::string& out) {
+  out += "{\"cells\":";
+  out += json::dump(row_cells(view.kind, arena.parse(*object.bytes())));
+  out += ",\"object\":";
+  if (view.include == IncludeObject::kMetadata) append_partial(view, object, out);
+  if (view.include == IncludeObject::kObject) out += *object.bytes();
+  if (view.include == IncludeObject::kNone) out += "null";
+  out += '}';
+}
+
+// A Table or a PartialObjectMetadataList as text: what kubectl asks of thousands of objects. Only the cells are made;
+// the rest is stored text.
+http::Response spliced_list(const View& view, const std::vector<CachedPtr>& items, const ListMeta& meta) {
+  const bool table = view.accepted.shape == Shape::kTable;
+  const auto& version = view.accepted.shape_version;
+  // Without its items: it ends with "]}".
+  std::string text = json::dump(table ? table_of(view.kind, version, {}, list_meta(meta), true)
+                                      : json::Value(json::Object{{"kind", "PartialObjectMetadataList"},
+                                                                 {"apiVersion", "meta.k8s.io/" + version},
+                                                                 {"metadata", list_meta(meta)},
+                                                                 {"items", json::Array()}}));
+  text.resize(text.size() - 2);
+  json::Arena arena;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i > 0) text += ',';
+    if (table)
+      append_row(view, *items[i], arena, text);
+    else
+      append_partial(view, *items[i], text);
+  }
+  text += "]}\n";
+  auto response = head(view.accepted, 200);
+  response.body.push_back(http::buffer(std::move(text)));
+  return response;
+}
+
 // Values of the requested version as a list, a Table or a PartialObjectMetadataList.
 json::Value shaped_list(const View& view, json::Array values, json::Object meta) {
   const auto& version = view.accepted.shape_version;
@@ -57,7 +103,7 @@ json::Value shaped_list(const View& view, json::Array values, json::Object meta)
 }  // namespace
 
 json::Value View::value(const CachedObject& object) const {
-  json::Value out = *object.value();
+  json::Value out = object.copy();
   if (!raw()) convert_version(storage, kind, out);
   return out;
 }
@@ -111,8 +157,8 @@ Result<http::Response> answer_object(const View& view, const CachedObject& objec
 
 Result<http::Response> answer_list(const View& view, const std::vector<CachedPtr>& items, const ListMeta& meta) {
   const auto& accepted = view.accepted;
-  if (accepted.shape == Shape::kObject && accepted.format == Format::kJson && !accepted.pretty && view.raw())
-    return raw_list(view, items, meta);
+  if (accepted.format == Format::kJson && !accepted.pretty && view.raw())
+    return accepted.shape == Shape::kObject ? raw_list(view, items, meta) : spliced_list(view, items, meta);
   json::Array list;
   list.reserve(items.size());
   for (const auto& item : items) list.push_back(view.value(*item));

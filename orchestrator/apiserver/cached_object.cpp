@@ -69,6 +69,34 @@ std::shared_ptr<const json::Value> CachedObject::value(bool keep) const {
   return value;
 }
 
+json::Value CachedObject::copy() const {
+  if (auto known = value_.load()) return *known;
+  auto parsed = json::parse(*bytes_);
+  return parsed ? std::move(*parsed) : json::Value();
+}
+
+std::string_view CachedObject::metadata() const {
+  const std::string_view text = *bytes_;
+  const auto open = text.find(kMetadataOpen);
+  if (open == std::string_view::npos) return "{}";
+  const auto begin = open + kMetadataOpen.size() - 1;
+  bool quoted = false;
+  int depth = 0;
+  for (auto at = begin; at < text.size(); ++at) {
+    const char c = text[at];
+    if (quoted && c == '\\') {
+      ++at;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (!quoted && c == '{') {
+      ++depth;
+    } else if (!quoted && c == '}' && --depth == 0) {
+      return text.substr(begin, at + 1 - begin);
+    }
+  }
+  return "{}";
+}
+
 std::string encode_stored(const json::Value& object) {
   std::string out = "{\"kind\":" + json::dump(json::at(object, "kind"));
   out += ",\"apiVersion\":" + json::dump(json::at(object, "apiVersion"));

@@ -39,6 +39,10 @@ class CachedObject {
 
   // The object as a value. `keep` holds on to it for the next caller.
   std::shared_ptr<const json::Value> value(bool keep = false) const;
+  // The same as a value of the caller's own.
+  json::Value copy() const;
+  // The text of its metadata, as it stands in bytes().
+  std::string_view metadata() const;
 
  private:
   std::string ns_, name_;

@@ -24,6 +24,8 @@ class ObjectReader {
   virtual ObjectPtr get(const api::Kind& kind, std::string_view ns, std::string_view name) const = 0;
   // By namespace and name; `ns` "" lists all namespaces.
   virtual std::vector<ObjectPtr> list(const api::Kind& kind, std::string_view ns = {}) const = 0;
+  // The Pods of a namespace that are bound to a node; costs what these cost, not what all Pods do.
+  virtual std::vector<ObjectPtr> pods_of_node(std::string_view node, std::string_view ns) const = 0;
   // Rises with every change of the kind's objects: what was computed from a list is good while this stands still.
   virtual std::int64_t revision_of(const api::Kind& kind) const = 0;
 };

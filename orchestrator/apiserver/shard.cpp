@@ -30,14 +30,20 @@ bool has_field_trigger(const api::Kind& kind) {
   return !kind.selectable_fields.empty() && kind.selectable_fields.front() == "spec.nodeName";
 }
 
+// The value of that field a selection asks for; null when it leaves it open.
+const std::string* wanted_field(const api::Kind& kind, const Selection& selection) {
+  if (!has_field_trigger(kind)) return nullptr;
+  for (const auto& field : selection.fields)
+    if (field.index == 0 && field.equal) return &field.value;
+  return nullptr;
+}
+
 }  // namespace
 
 std::string trigger_of(const api::Kind& kind, const Selection& selection) {
   if (!selection.name.empty() && (!kind.namespaced || !selection.ns.empty()))
     return name_trigger(selection.ns, selection.name);
-  if (has_field_trigger(kind))
-    for (const auto& field : selection.fields)
-      if (field.index == 0 && field.equal) return field_trigger(field.value);
+  if (const auto* value = wanted_field(kind, selection)) return field_trigger(*value);
   if (!selection.ns.empty()) return namespace_trigger(selection.ns);
   return {};
 }
@@ -68,16 +74,40 @@ WatchCache::Listing Shard::select(const Selection& selection, std::size_t limit,
   return select_locked(selection, limit, from);
 }
 
+const Shard::Objects& Shard::candidates(const Selection& selection) const {
+  static const Objects kNone;
+  const auto* value = wanted_field(*kind_, selection);
+  if (!value) return objects_;
+  auto it = by_field_.find(*value);
+  return it == by_field_.end() ? kNone : it->second;
+}
+
+void Shard::index(const std::string& rest, const CachedPtr& before, const CachedPtr& now) {
+  if (!has_field_trigger(*kind_)) return;
+  if (before && !before->meta().fields.empty())
+    if (auto it = by_field_.find(before->meta().fields.front()); it != by_field_.end()) {
+      it->second.erase(rest);
+      if (it->second.empty()) by_field_.erase(it);
+    }
+  if (now && !now->meta().fields.empty()) by_field_[now->meta().fields.front()].insert_or_assign(rest, now);
+}
+
+void Shard::index_all() {
+  by_field_.clear();
+  for (const auto& [rest, object] : objects_) index(rest, nullptr, object);
+}
+
 WatchCache::Listing Shard::select_locked(const Selection& selection, std::size_t limit, std::string_view from) const {
   WatchCache::Listing out;
   out.revision = changed_at_;
   std::string first = kind_->namespaced && !selection.ns.empty() ? selection.ns + "/" : std::string();
-  auto end = first.empty() ? objects_.end() : objects_.lower_bound(store::prefix_end(first));
-  auto it = from.empty() || from < first ? objects_.lower_bound(first) : objects_.lower_bound(from);
-  if (selection.all() && limit == 0) out.items.reserve(objects_.size());
+  const auto& objects = candidates(selection);
+  auto end = first.empty() ? objects.end() : objects.lower_bound(store::prefix_end(first));
+  auto it = from.empty() || from < first ? objects.lower_bound(first) : objects.lower_bound(from);
+  if (selection.all() && limit == 0) out.items.reserve(objects.size());
   if (!selection.name.empty() && (!kind_->namespaced || !selection.ns.empty())) {
-    it = objects_.find(first + selection.name);
-    end = it == objects_.end() ? it : std::next(it);
+    it = objects.find(first + selection.name);
+    end = it == objects.end() ? it : std::next(it);
   }
   for (; it != end; ++it) {
     if (limit != 0 && out.items.size() == limit) {
@@ -93,6 +123,7 @@ WatchCache::Listing Shard::select_locked(const Selection& selection, std::size_t
 void Shard::reset(std::map<std::string, CachedPtr, std::less<>> objects, store::Revision revision) {
   std::unique_lock lock(mutex_);
   objects_ = std::move(objects);
+  index_all();
   history_.clear();
   history_size_ = 0;
   oldest_ = changed_at_ = revision;
@@ -107,6 +138,7 @@ void Shard::backfill(std::map<std::string, CachedPtr, std::less<>> objects, stor
     objects.erase(kind_->namespaced ? object.ns() + "/" + object.name() : object.name());
   }
   objects_.merge(objects);
+  index_all();
   oldest_ = std::max(oldest_, revision);
   changed_at_ = std::max(changed_at_, revision);
 }
@@ -119,6 +151,7 @@ void Shard::apply(std::vector<Update> updates) {
     event->revision = update.revision;
     auto it = objects_.find(update.rest);
     if (it != objects_.end()) event->previous = it->second;
+    index(update.rest, event->previous, update.now);
     if (update.now) {
       event->type = event->previous ? CacheEvent::kModified : CacheEvent::kAdded;
       event->object = update.now;

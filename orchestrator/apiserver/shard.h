@@ -42,6 +42,11 @@ class Shard {
   std::size_t watcher_count() const;
 
  private:
+  using Objects = std::map<std::string, CachedPtr, std::less<>>;  // by [namespace/]name
+
+  const Objects& candidates(const Selection& selection) const;
+  void index(const std::string& rest, const CachedPtr& before, const CachedPtr& now);
+  void index_all();
   WatchCache::Listing select_locked(const Selection& selection, std::size_t limit, std::string_view from) const;
   void remember(const EventPtr& event);
   void dispatch(const EventPtr& event);
@@ -50,7 +55,8 @@ class Shard {
   api::KindPtr kind_;
   std::size_t history_bytes_;
   mutable std::shared_mutex mutex_;
-  std::map<std::string, CachedPtr, std::less<>> objects_;  // by [namespace/]name
+  Objects objects_;
+  std::unordered_map<std::string, Objects> by_field_;  // the same by spec.nodeName, for the kinds that have it
   std::deque<EventPtr> history_;
   std::size_t history_size_ = 0;
   store::Revision oldest_ = 0;  // history holds every event after this

@@ -18,11 +18,15 @@ json::Value partial_of(std::string_view version, const json::Value& object) {
                       {"metadata", json::at(object, "metadata")}};
 }
 
+json::Array row_cells(const api::Kind& kind, const json::Value& object) {
+  const auto* custom = as_custom(kind);
+  return custom ? custom_row(*custom, object) : api::row_of(kind, object);
+}
+
 json::Value table_row(const api::Kind& kind, std::string_view version, IncludeObject include,
                       const json::Value& object) {
   json::Object row;
-  const auto* custom = as_custom(kind);
-  row["cells"] = custom ? custom_row(*custom, object) : api::row_of(kind, object);
+  row["cells"] = row_cells(kind, object);
   if (include == IncludeObject::kMetadata) row["object"] = partial_of(version, object);
   if (include == IncludeObject::kObject) row["object"] = object;
   if (include == IncludeObject::kNone) row["object"] = nullptr;

@@ -14,6 +14,7 @@ Result<IncludeObject> parse_include_object(std::string_view text);  // "" is Met
 // Rows without columns: watch events after the first carry no column definitions.
 json::Value table_of(const api::Kind& kind, std::string_view version, json::Array rows, json::Object list_meta,
                      bool with_columns);
+json::Array row_cells(const api::Kind& kind, const json::Value& object);
 json::Value table_row(const api::Kind& kind, std::string_view version, IncludeObject include,
                       const json::Value& object);
 json::Value partial_of(std::string_view version, const json::Value& object);

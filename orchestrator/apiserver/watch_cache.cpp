@@ -342,4 +342,14 @@ std::vector<ObjectPtr> WatchCache::list(const api::Kind& kind, std::string_view 
   return out;
 }
 
+std::vector<ObjectPtr> WatchCache::pods_of_node(std::string_view node, std::string_view ns) const {
+  static const auto pods = api::find_kind("", "v1", "pods");
+  Selection selection;
+  selection.ns = ns;
+  selection.fields.push_back({.index = 0, .value = std::string(node), .equal = true});  // spec.nodeName: indexed
+  std::vector<ObjectPtr> out;
+  for (const auto& pod : select(*pods, selection).items) out.push_back(pod->value());
+  return out;
+}
+
 }  // namespace lab::apiserver

@@ -125,6 +125,7 @@ class WatchCache final : public ObjectReader {
   // ObjectReader
   ObjectPtr get(const api::Kind& kind, std::string_view ns, std::string_view name) const override;
   std::vector<ObjectPtr> list(const api::Kind& kind, std::string_view ns) const override;
+  std::vector<ObjectPtr> pods_of_node(std::string_view node, std::string_view ns) const override;
   std::int64_t revision_of(const api::Kind& kind) const override { return changed_at(kind); }
 
  private:

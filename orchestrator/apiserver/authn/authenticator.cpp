@@ -72,6 +72,10 @@ Result<std::optional<Identity>> ChainAuthenticator::authenticate(const http::Req
     LAB_TRY(auto found, authenticate_token(token, {}));
     return std::move(found.identity);
   }
+  if (!request.peer.certificate_pem.empty())  // given without a name: not verified. Nobody becomes anonymous by that
+    return fail(Code::kUnauthorized,
+                "the client certificate is not accepted: not signed by this cluster's CA, or expired",
+                "use the kubeconfig of this cluster: another one's gives this too");
   if (options_.anonymous)
     return Identity{.username = std::string(kAnonymousUser),
                     .uid = {},

@@ -100,14 +100,12 @@ bool pod_references(const Value& pod, std::string_view resource, std::string_vie
 NodeAuthorizer::NodeAuthorizer(const ObjectReader& reader)
     : reader_(reader),
       rules_(cluster_role_rules("system:node")),
-      pods_(api::find_kind("", "v1", "pods")),
       volumes_(api::find_kind("", "v1", "persistentvolumes")) {}
 
 bool NodeAuthorizer::used_by_pod(std::string_view node, std::string_view ns, std::string_view resource,
                                  std::string_view name) const {
-  for (const auto& pod : reader_.list(*pods_, ns))
-    if (json::str(*pod, "spec", "nodeName") == node && pod_references(*pod, resource, name)) return true;
-  return false;
+  return std::ranges::any_of(reader_.pods_of_node(node, ns),
+                             [&](const ObjectPtr& pod) { return pod_references(*pod, resource, name); });
 }
 
 bool NodeAuthorizer::volume_used(std::string_view node, std::string_view volume) const {

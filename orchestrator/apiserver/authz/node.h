@@ -29,7 +29,7 @@ class NodeAuthorizer final : public Authorizer {
 
   const ObjectReader& reader_;
   std::vector<Rule> rules_;
-  api::KindPtr pods_, volumes_;
+  api::KindPtr volumes_;
 };
 
 // Whether a Pod names an object of its namespace: secrets, configmaps, persistentvolumeclaims or serviceaccounts.

@@ -1,5 +1,5 @@
 // Accessors that never throw, and errors that tell where.
-#include "base/json.h"
+#include "base/json_arena.h"
 
 #include <gtest/gtest.h>
 
@@ -10,6 +10,20 @@ Value parsed(std::string_view text) {
   auto value = parse(text);
   EXPECT_TRUE(value) << text << ": " << (value ? "" : value.error().text());
   return value ? *value : Value();
+}
+
+TEST(Arena, ReadsOneTextAfterTheOtherAsParseDoes) {
+  Arena arena;
+  const std::string large =
+      "[\"" + std::string(200000, 'x') + "\"," + std::string(50, '[') + std::string(50, ']') + "]";
+  for (int round = 0; round < 3; ++round)
+    for (const std::string& text :
+         {std::string(R"({"a":[1,2.5,"\u00e4",null,true],"b":{"c":{}}})"), large, std::string("7")})
+      EXPECT_EQ(arena.parse(text), parsed(text));
+  for (const std::string& bad : {std::string("{\"a\":"), std::string("{}{}"), std::string(1000, '[')}) {
+    EXPECT_TRUE(arena.parse(bad).is_null()) << bad;
+    EXPECT_EQ(arena.parse("[1]"), parsed("[1]")) << "after " << bad;
+  }
 }
 
 TEST(Json, AbsentAndWrongTypesGiveTheFallback) {

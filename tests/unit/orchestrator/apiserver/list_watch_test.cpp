@@ -139,5 +139,42 @@ TEST_F(ServerTest, TablesOfListsAndWatches) {
   EXPECT_EQ(json::str(get(kConfigMaps, partial).body, "kind"), "PartialObjectMetadataList");
 }
 
+// What is spliced from stored text says the same as what is made of values (as pretty answers are).
+TEST_F(ServerTest, TablesOfStoredTextAreThoseOfValues) {
+  auto odd = config_map("odd");
+  json::set(odd, R"(}{"\"][},:"metadata":{)", "metadata", "annotations", "note");
+  make(kConfigMaps, odd);
+  make(kConfigMaps, config_map("plain"));
+  for (int i = 0; i < 3; ++i) make(kPods, pod("p" + std::to_string(i), "n1"));
+  for (const char* accept : {"application/json;as=Table;v=v1;g=meta.k8s.io",
+                             "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"})
+    for (const auto& target : {kConfigMaps + "?a=b", kPods + "?limit=2", kPods + "?includeObject=Object",
+                               kPods + "?includeObject=None", kConfigMaps + "?labelSelector=value%3Dno"}) {
+      http::Headers headers{{"Accept", accept}};
+      auto text = get(target, headers), values = get(target + "&pretty=true", headers);
+      ASSERT_EQ(text.status, 200) << text.text;
+      for (auto* body : {&text.body, &values.body}) json::erase(*body, "metadata", "continue");
+      EXPECT_EQ(text.body, values.body) << target << "\n" << text.text << "\n" << values.text;
+    }
+}
+
+TEST_F(ServerTest, PodsOfANodeFollowBindingAndDeletion) {
+  auto on = [&](std::string node) { return names_of(get("/api/v1/pods?fieldSelector=spec.nodeName%3D" + node).body); };
+  make(kPods, pod("a"));
+  make(kPods, pod("b", "n1"));
+  EXPECT_EQ(on("n1"), Names{"b"});
+  EXPECT_EQ(on(""), Names{"a"});
+  auto bound = post(kPods + "/a/binding", json::Object{{"metadata", json::Object{{"name", "a"}}},
+                                                       {"target", json::Object{{"kind", "Node"}, {"name", "n1"}}}});
+  ASSERT_EQ(bound.status, 201) << bound.text;
+  EXPECT_EQ(on("n1"), (Names{"a", "b"}));
+  EXPECT_EQ(on(""), Names{});
+  start_server();
+  EXPECT_EQ(on("n1"), (Names{"a", "b"}));
+  EXPECT_EQ(remove(kPods + "/b?gracePeriodSeconds=0").status, 200);
+  EXPECT_EQ(on("n1"), Names{"a"});
+  EXPECT_EQ(names_of(get("/api/v1/pods?fieldSelector=spec.nodeName!%3Dn1").body), Names{});
+}
+
 }  // namespace
 }  // namespace lab::apiserver

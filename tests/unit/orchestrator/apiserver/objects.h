@@ -46,6 +46,11 @@ class Objects final : public ObjectReader {
       if (std::get<0>(key) == kind.storage_prefix && (ns.empty() || std::get<1>(key) == ns)) out.push_back(object);
     return out;
   }
+  std::vector<ObjectPtr> pods_of_node(std::string_view node, std::string_view ns) const override {
+    auto out = list(*api::find_kind("", "v1", "pods"), ns);
+    std::erase_if(out, [&](const ObjectPtr& pod) { return json::str(*pod, "spec", "nodeName") != node; });
+    return out;
+  }
   std::int64_t revision_of(const api::Kind& kind) const override {
     auto it = revisions_.find(kind.storage_prefix);
     return it == revisions_.end() ? 0 : it->second;

@@ -80,6 +80,18 @@ TEST(Authentication, AnonymousOnlyWithoutCredentials) {
   EXPECT_EQ(refused.error().code, Code::kUnauthorized);
 }
 
+TEST(Authentication, AForeignCertificateMakesNobodyAnonymous) {
+  World w;
+  http::Request r;
+  r.peer.certificate_pem = "of another cluster";  // given, but without a verified subject
+  auto refused = w.chain().authenticate(r);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnauthorized);
+  EXPECT_NE(refused.error().text().find("not signed by this cluster's CA"), std::string::npos);
+  r.headers.set("Authorization", "Bearer sesame");
+  EXPECT_TRUE(w.chain().authenticate(r)) << "a token that holds is enough";
+}
+
 TEST(Authentication, StaticTokenAndWebSocketSpelling) {
   World w;
   auto id = w.bearer("sesame");
