@@ -15,6 +15,7 @@
 #include "cli/duration.h"
 #include "cli/report.h"
 #include "join/ssh/fleet.h"
+#include "join/ssh/scripts.h"
 
 namespace lab::cli {
 
@@ -204,11 +205,12 @@ void sort_arguments(const Invocation& in, std::vector<std::string>& hosts, std::
 }
 
 void pass_on(const Invocation& in, std::vector<std::string>& arguments) {
-  for (const char* option : {"cri-socket", "certificate-key"})
+  for (const char* option : {"cri-socket", "certificate-key", "apiserver-bind-port"})
     if (in.has(option)) arguments.insert(arguments.end(), {std::string("--") + option, in.get(option)});
   for (const char* option : {"ignore-preflight-errors", "skip-phases"})
     for (const auto& value : in.all(option)) arguments.insert(arguments.end(), {std::string("--") + option, value});
-  if (in.flag("control-plane")) arguments.push_back("--control-plane");
+  for (const char* option : {"control-plane", "no-taint"})
+    if (in.flag(option)) arguments.push_back(std::string("--") + option);
 }
 
 Result<int> join_hosts(const std::vector<join::ssh::Target>& targets, const std::string& endpoint,
@@ -298,9 +300,12 @@ int join_over_ssh(const Invocation& in) {
     targets = fail(Code::kInvalid,
                    "--node-name names one node, and " + std::to_string(targets->size()) + " hosts are to join",
                    "without it, each takes its host name");
-  if (targets && in.has("node-ip"))
-    targets =
-        fail(Code::kInvalid, "--node-ip does not go with --ssh", "each host takes its address towards the API server");
+  // What each host must find for itself, or what would say the same twice.
+  for (const char* option :
+       {"node-ip", "config", "discovery-file", "discovery-token", "tls-bootstrap-token", "apiserver-advertise-address"})
+    if (targets && in.has(option))
+      targets = fail(Code::kInvalid, std::string("--") + option + " does not go with --ssh",
+                     "leave it out, or run lab join with it on the host itself");
   if (targets && in.has("token") && endpoint.empty())
     targets = fail(Code::kInvalid, "--token needs the API server's address",
                    "as in: lab join 10.0.0.1:6443 --token ... --ssh root@10.0.0.3");
@@ -308,6 +313,12 @@ int join_over_ssh(const Invocation& in) {
   if (!targets) {
     report(targets.error());
     return kUsage;
+  }
+  if (in.flag("dry-run")) {
+    for (const auto& t : *targets)
+      std::printf("%s: would connect, check the host, copy this program to %s, and run lab join there\n",
+                  t.text().c_str(), join::ssh::kReleases);
+    return kDone;
   }
   auto done = join_hosts(*targets, endpoint, in);
   return done ? *done : report(done.error());

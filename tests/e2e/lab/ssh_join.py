@@ -57,6 +57,8 @@ def each_fault_in_its_words(lab):
     lab.expect(1, [r"connect: no SSH server answers on port 2222 \(connection refused\)", rf"{free} +- +failed .*connect: it cannot be reached"],
                [lab.target("node7", port=2222), f"root@{free}"], "--connect-timeout", "3s")
     lab.expect(2, [r"\"6443x\" is no port"], ["root@10.0.0.1:6443x"])
+    lab.expect(2, [r"--config does not go with --ssh"], [one], "--config", "/root/x")
+    lab.expect(0, [r"root@\S+: would connect, check the host, copy"], [one], "--dry-run")
     lab.expect(1, [r"its host key is not known yet \(ssh-ed25519 SHA256:", NEW], [one], "--known-hosts", "/root/.ssh/none")
     check(lab.ready_nodes() == ["node1", "node2"], f"something joined: {lab.ready_nodes()}")
 
