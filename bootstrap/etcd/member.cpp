@@ -17,7 +17,7 @@ using Kind = store::etcd::Cluster::Kind;
 
 namespace {
 
-constexpr std::chrono::seconds kServeLimit{60}, kPromoteLimit{120};
+constexpr std::chrono::seconds kServeLimit{60}, kPromoteLimit{120}, kLeaveLimit{20};
 constexpr const char* kOwn = "https://127.0.0.1:2379";
 
 std::vector<Member> members_of(const google::protobuf::RepeatedPtrField<pb::Member>& list) {
@@ -194,9 +194,15 @@ Result<void> leave(const std::string& cert_dir) {
   for (const auto& m : members)
     if (m.id != id) others.insert(others.end(), m.client_urls.begin(), m.client_urls.end());
   if (others.empty()) return {};
-  // Through the others: one that leaves may not see its own removal confirmed.
+  // Through the others: one that leaves may not see its own removal confirmed. etcd refuses while a member has not been
+  // connected for some seconds.
   LAB_TRY(auto membership, Membership::connect(std::move(others), cert_dir));
-  return membership.remove(id);
+  return wait_until(kLeaveLimit, "etcd to let this member go", "see whether a majority of its members runs",
+                    [&]() -> Result<void> {
+                      auto removed = membership.remove(id);
+                      if (removed || removed.error().code == Code::kNotFound) return {};
+                      return removed;
+                    });
 }
 
 }  // namespace lab::bootstrap::etcd
