@@ -151,8 +151,8 @@ void Shard::apply(std::vector<Update> updates) {
     event->revision = update.revision;
     auto it = objects_.find(update.rest);
     if (it != objects_.end()) event->previous = it->second;
-    index(update.rest, event->previous, update.now);
     if (update.now) {
+      index(update.rest, event->previous, update.now);
       event->type = event->previous ? CacheEvent::kModified : CacheEvent::kAdded;
       event->object = update.now;
       if (it != objects_.end()) {
@@ -164,6 +164,7 @@ void Shard::apply(std::vector<Update> updates) {
       if (!event->previous || !update.tombstone) continue;
       event->type = CacheEvent::kDeleted;
       event->object = std::move(update.tombstone);
+      index(update.rest, event->previous, nullptr);
       objects_.erase(it);
     }
     changed_at_ = event->revision;

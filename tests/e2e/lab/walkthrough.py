@@ -87,6 +87,12 @@ def bad_joins_say_why(lab):
     check(_sh(lab, "node3", "kubeadm init --no-such-flag", check=False).returncode == 2, "a wrong flag must give exit code 2")
 
 
+def an_expired_token_is_told(lab):
+    token = _sh(lab, "node1", "lab token create --ttl 2s").strip()
+    wait_for("the token is gone", lambda: token[:6] not in _sh(lab, "node1", "kubectl get secrets -n kube-system -o name"))
+    _refused(lab, "node3", f"kubeadm join {JOIN['endpoint']} --token {token} --discovery-token-ca-cert-hash {JOIN['pin']}", "does not know the token", "lab token create")
+
+
 def tokens(lab):
     token = _sh(lab, "node1", "lab token create --ttl 1h --description test").strip()
     check(re.fullmatch(r"[a-z0-9]{6}\.[a-z0-9]{16}", token), token)
@@ -138,7 +144,26 @@ def init_again_keeps_the_cluster(lab):
     check("node2" in _sh(lab, "node1", "kubectl get nodes"), "node2 is forgotten")
 
 
+def credentials_of_another_cluster_are_told(lab):
+    """node3 is a cluster of its own for a moment; what it gave out opens nothing on node1, and node1's secrets nothing there."""
+    said = _sh(lab, "node3", "kubeadm init --apiserver-advertise-address $(hostname -i)")
+    token, pin = re.search(r"--token (\S+) \\\n\s*--discovery-token-ca-cert-hash (sha256:[0-9a-f]{64})", said).groups()
+    server = JOIN["endpoint"]
+    # The other cluster's administrator, pointed at this cluster: kubectl refuses the server, and the server refuses the certificate.
+    _sh(lab, "node3", f"sed 's#server: .*#server: https://{server}#' /etc/kubernetes/admin.conf >/root/wrong.conf")
+    _refused(lab, "node3", "kubectl --kubeconfig /root/wrong.conf get nodes", "certificate signed by unknown authority")
+    _sh(lab, "node3", "sed -i 's#certificate-authority-data: .*#insecure-skip-tls-verify: true#' /root/wrong.conf")
+    _refused(lab, "node3", "kubectl --kubeconfig /root/wrong.conf get nodes", "provide credentials")
+    _sh(lab, "node3", "lab reset --force")
+    requests = _sh(lab, "node1", "kubectl get csr -o name")
+    _refused(lab, "node3", f"kubeadm join {server} --token {token} --discovery-token-ca-cert-hash {JOIN['pin']}", "does not know the token")
+    _refused(lab, "node3", f"kubeadm join {server} --token {JOIN['token']} --discovery-token-ca-cert-hash {pin}", "CA is not the expected one")
+    check(not os.path.exists(f"/var/lib/lab/profiles/{lab.profile}/nodes/node3/etc/kubernetes/pki/ca.crt"), "something was written")
+    check(_sh(lab, "node1", "kubectl get csr -o name") == requests, "a certificate was asked for")
+
+
 if __name__ == "__main__":
     main([empty_nodes, kubeadm_init, the_three_kubeconfig_lines, overlay_manifest_applies, kubeadm_join,
-          join_with_flags_before_the_address, joining_again_is_harmless, bad_joins_say_why, tokens, reset_leaves_nothing,
-          rejoin_after_reset, init_again_keeps_the_cluster, port_in_use_is_named, no_space_is_named], Lab(3))
+          join_with_flags_before_the_address, joining_again_is_harmless, bad_joins_say_why, an_expired_token_is_told, tokens, reset_leaves_nothing,
+          rejoin_after_reset, init_again_keeps_the_cluster, port_in_use_is_named, no_space_is_named,
+          credentials_of_another_cluster_are_told], Lab(3))
