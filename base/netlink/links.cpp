@@ -4,7 +4,9 @@
 #include <linux/veth.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <thread>
 
 #include "base/netlink/socket.h"
 
@@ -46,6 +48,7 @@ std::optional<Link> parse_link(nlmsghdr* message) {
   out.name = a.text(IFLA_IFNAME);
   out.kind = info.text(IFLA_INFO_KIND);
   out.up = header->ifi_flags & IFF_UP;
+  out.running = header->ifi_flags & IFF_RUNNING;
   out.mtu = a.u32(IFLA_MTU);
   out.master = static_cast<int>(a.u32(IFLA_MASTER));
   out.mac = a.mac(IFLA_ADDRESS);
@@ -170,6 +173,21 @@ Result<void> Netlink::change_link(int index, const LinkChange& change) {
     message.put_text(IFLA_IFNAME, *change.name);
   }
   return socket_->request(message, "change network device " + std::to_string(index));
+}
+
+Result<void> Netlink::wait_running(int index, std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  auto pause = std::chrono::milliseconds(1);
+  while (true) {
+    LAB_TRY(auto device, link(index));
+    if (device.running) return {};
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return fail(Code::kTimeout, "network device " + device.name + " has no carrier",
+                  "see with ip link whether it and its other end are up");
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::milliseconds(50));
+  }
 }
 
 Result<void> Netlink::set_hairpin(int index, bool on) {

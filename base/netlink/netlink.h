@@ -5,6 +5,7 @@
 // replace_* overwrite, delete_* succeed when the thing is absent. Errors carry the kernel's errno and its own words.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,8 +31,9 @@ struct VxlanConfig {
 struct Link {
   int index = 0;
   std::string name;
-  std::string kind;  // "bridge", "veth", "vxlan"; "" for hardware
-  bool up = false;   // administratively
+  std::string kind;      // "bridge", "veth", "vxlan"; "" for hardware
+  bool up = false;       // administratively
+  bool running = false;  // operationally: the kernel has seen its carrier, packets pass
   unsigned mtu = 0;
   int master = 0;  // index of the bridge it is a port of; 0: none
   int peer = 0;    // veth: index of the other end, in its own namespace
@@ -112,6 +114,9 @@ class Netlink {
   Result<void> create_vxlan(const LinkSpec& spec, const VxlanConfig& config);
   Result<void> create_veth(const VethSpec& spec);
   Result<void> change_link(int index, const LinkChange& change);
+  // Blocks until the device is running. The kernel notices a carrier in its own time, seconds later on a busy machine,
+  // and drops what is sent before. kTimeout, naming the device, when it does not come.
+  Result<void> wait_running(int index, std::chrono::milliseconds limit = std::chrono::seconds(20));
   Result<void> set_hairpin(int index, bool on);  // bridge port: frames may leave where they came in
   Result<void> delete_link(int index);
   Result<void> delete_link(const std::string& name);

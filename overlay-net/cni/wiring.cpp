@@ -52,6 +52,11 @@ Result<Wired> wire_pod(const Sandbox& sandbox, const PodNetwork& network) {
   // A pod may be led back to itself by a service.
   LAB_CHECK(here.set_hairpin(port.index, true));
   LAB_CHECK(configure_inside(inside, sandbox.ifname, network));
+  // The pod's first packet shall pass, so all three devices on its way have to be seen running.
+  LAB_TRY(auto device, inside.link(sandbox.ifname));
+  LAB_CHECK(inside.wait_running(device.index));
+  LAB_CHECK(here.wait_running(port.index));
+  LAB_CHECK(here.wait_running(bridge.index));
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/fs.h"
+#include "base/netlink/sysctl.h"
 
 namespace lab::test {
 
@@ -42,6 +43,10 @@ const NetNs& Sandbox::add(const std::string& name) {
   auto ns = must(NetNs::create(path(name)));
   auto netlink = must(Netlink::open_in(ns));
   must(netlink.change_link(1, {.up = true}));
+  // Link-local addresses would come by themselves at a time of their own, in the middle of a comparison.
+  if (std::string mode = "net/ipv6/conf/default/addr_gen_mode"; has_sysctl(mode)) {
+    must(in_netns(ns, [&] { return set_sysctl(mode, "1"); }));
+  }
   return spaces_.emplace(name, std::move(ns)).first->second;
 }
 
@@ -61,6 +66,8 @@ void Sandbox::plug(const std::string& name, const std::string& device, const std
   int index = must(inner.link(device)).index;
   must(inner.change_link(index, {.up = true}));
   must(inner.replace_address({index, *Cidr::parse(address)}));
+  must(inner.wait_running(index));
+  must(outer.wait_running(must(outer.link(("p-" + name).substr(0, kMaxLinkName))).index));
 }
 
 Finished Sandbox::run(const std::string& name, std::vector<std::string> argv, int seconds) {
