@@ -117,6 +117,7 @@ Result<void> EtcdProcess::restart() {
 }
 void EtcdProcess::pause() {
   ::kill(pid_, SIGSTOP);
+  ::waitpid(pid_, nullptr, WUNTRACED);  // until its last thread has stopped
 }
 void EtcdProcess::resume() {
   ::kill(pid_, SIGCONT);
