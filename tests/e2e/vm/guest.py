@@ -206,6 +206,10 @@ def part(title, steps, subject):
     try:
         labtest.main(steps, subject)
     except SystemExit as end:
+        if end.code:  # while it is fresh: a later part starts the same units again
+            for unit in UNITS:
+                show(f"journalctl --no-pager -o short-monotonic -u {unit} | tail -n 40", check_code=False)
+            show("dmesg | tail -n 30", check_code=False)
         return int(end.code or 0)
     return 1
 
@@ -221,10 +225,6 @@ def main():
                      [containerd_by_the_book, lab_init, node_is_ready, a_pod_runs, limits_are_in_the_cgroups, slices_are_systemds, reset], Host())
     except BaseException:  # whatever it is, the report must tell
         traceback.print_exc(file=sys.stdout)
-    if code:
-        for unit in UNITS:
-            show(f"journalctl --no-pager -o short-monotonic -u {unit} | tail -n 40", check_code=False)
-        show("dmesg | tail -n 30", check_code=False)
     print(f"\nvm: exit code {code}", flush=True)
     time.sleep(1)
 
