@@ -20,6 +20,11 @@ REGISTERS = 3
 PAUSE_LIMIT = 10
 
 
+# A master that vanishes says nothing: a client waits this long for its answer, then about 3 s more should it try to
+# connect there again, before it has gone round to a master that lives.
+PATIENCE_OF_A_CLIENT = 4
+
+
 class Api:
     """One client of the API: keeps to a master while it answers, else goes to the next one."""
 
@@ -29,7 +34,8 @@ class Api:
     def call(self, method, path, body=None):
         """(status, object); ConnectionError when the request surely was not received, OSError when that is open."""
         if self.connection is None:
-            self.connection = http.client.HTTPSConnection(self.masters[self.at % len(self.masters)], 6443, timeout=8, context=self.context)
+            master = self.masters[self.at % len(self.masters)]
+            self.connection = http.client.HTTPSConnection(master, 6443, timeout=PATIENCE_OF_A_CLIENT, context=self.context)
             try:
                 self.connection.connect()
             except OSError as e:
