@@ -82,7 +82,11 @@ Result<void> Core::wire() {
            std::to_string(cache->revision()) + "\n";
   };
   parts.checks = {{"ping", [] { return true; }},
-                  {"store", [this] { return options.store->revision() >= cache->revision(); }},
+                  {"store",
+                   [this] {
+                     auto shown = cache->revision();  // read first: both grow meanwhile
+                     return options.store->revision() >= shown;
+                   }},
                   {"etcd", [this] { return options.store->answers(); }},
                   {"informer-sync", [this] { return cache->revision() > 0 || system_objects_made; }, false},
                   {"poststarthook/bootstrap-system-objects", [this] { return system_objects_made.load(); }, false},
