@@ -14,7 +14,6 @@ install(FILES ${LAB_DOCUMENTS}/lab DESTINATION share/bash-completion/completions
 install(FILES ${LAB_DOCUMENTS}/_lab DESTINATION share/zsh/vendor-completions)
 install(FILES ${LAB_DOCUMENTS}/lab.fish DESTINATION share/fish/vendor_completions.d)
 install(FILES ${LAB_DOCUMENTS}/copyright ${LAB_DOCUMENTS}/changelog.gz DESTINATION share/doc/lab)
-install(FILES ${CMAKE_SOURCE_DIR}/cmake/deb/lintian-overrides DESTINATION share/lintian/overrides RENAME lab)
 
 set(CPACK_VERBATIM_VARIABLES ON)
 set(CPACK_GENERATOR DEB)

@@ -26,7 +26,6 @@ FILES = {
     "usr/share/fish/vendor_completions.d/lab.fish": "-rw-r--r--",
     "usr/share/doc/lab/copyright": "-rw-r--r--",
     "usr/share/doc/lab/changelog.gz": "-rw-r--r--",
-    "usr/share/lintian/overrides/lab": "-rw-r--r--",
 }
 
 
@@ -111,6 +110,8 @@ def runs(p):
     check(run(LAB, "version") == p.lab("version"), "the package does not hold this build's binary")
     with open(os.path.join(p.root, "usr/bin/lab"), "rb") as f:
         check(b".debug_info" not in f.read(), "the binary is not stripped")
+    # `lab join --ssh` copies it to hosts without this package, its libraries into lib/ beside it.
+    check("[$ORIGIN/lib]" in run("readelf", "-d", os.path.join(p.root, "usr/bin/lab")), "the binary lost its RPATH")
 
 
 def finds_its_share(p):
