@@ -152,6 +152,8 @@ class Kubectl:
         shutil.copy(kubeconfig, os.path.join(home, "config"))
         self.env = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": os.path.join(home, "tmp"), "LC_ALL": "C.UTF-8",
                     "KUBECONFIG": os.path.join(home, "config"), "TERM": "xterm"}
+        if minor == 22:
+            self.env["KUBECTL_COMMAND_HEADERS"] = "false"  # with them 1.22.0 to 1.22.2 never leave `run -i` (kubernetes/kubectl#1098)
         self.kept = {}   # what an earlier cell leaves for a later one
 
     def file(self, name, content=None):
