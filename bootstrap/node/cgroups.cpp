@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
 #include <sstream>
 #include <thread>
 
@@ -79,10 +81,13 @@ Result<void> remove_tree(const std::string& dir) {
     const std::string path = file(dir, name);
     if (::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) LAB_CHECK(remove_tree(path));
   }
-  // Processes that were killed leave their cgroup a moment after their end.
+  // Processes that were killed leave their cgroup a moment after their end. One whose start was killed before anybody
+  // wrote its number down is known only here.
   for (int i = 0; i < 200; ++i) {
     if (::rmdir(dir.c_str()) == 0 || errno == ENOENT) return {};
     if (errno != EBUSY) break;
+    for (const auto& pid : split(fs::read_file(file(dir, "cgroup.procs")).value_or(""), '\n'))
+      if (int number = std::atoi(pid.c_str()); number > 1) ::kill(number, SIGKILL);
     std::this_thread::sleep_for(std::chrono::milliseconds(25));
   }
   auto left = fs::read_file(file(dir, "cgroup.procs"));
