@@ -24,7 +24,6 @@ constexpr std::string_view kNotControllers[] = {"rw", "ro", "relatime", "noatime
                                                 "xattr", "clone_children", "nsdelegate", "memory_recursiveprot"};
 constexpr const char* kInitCgroup = "init";
 constexpr int kCpuPeriod = 100000;   // microseconds
-constexpr int kKillRounds = 400;        // of 25 ms
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> out;
@@ -74,32 +73,26 @@ Result<void> limit(const Hierarchy& h, const std::string& dir, std::uint64_t mem
   return {};
 }
 
-std::vector<pid_t> processes_in(const std::string& dir) {
-  std::vector<pid_t> out;
+enum class Inside { kNamed, kEnded };   // what becomes of processes that are still there
+
+void end_processes(const std::string& dir) {
   for (const auto& line : split(fs::read_file(file(dir, "cgroup.procs")).value_or(""), '\n'))
-    if (const int pid = std::atoi(line.c_str()); pid > 1) out.push_back(pid);   // 0: a process of another PID namespace
-  for (const auto& name : fs::list_dir(dir).value_or(std::vector<std::string>())) {
-    struct stat st;
-    const std::string path = file(dir, name);
-    if (::lstat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) continue;
-    const auto below = processes_in(path);
-    out.insert(out.end(), below.begin(), below.end());
-  }
-  return out;
+    if (const int pid = std::atoi(line.c_str()); pid > 1) ::kill(pid, SIGKILL);   // 0: of another PID namespace
 }
 
-Result<void> remove_tree(const std::string& dir) {
+Result<void> remove_tree(const std::string& dir, Inside inside) {
   if (!fs::exists(dir)) return {};
   LAB_TRY(auto names, fs::list_dir(dir));
   for (const auto& name : names) {
     struct stat st;
     const std::string path = file(dir, name);
-    if (::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) LAB_CHECK(remove_tree(path));
+    if (::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) LAB_CHECK(remove_tree(path, inside));
   }
-  // Processes that were killed leave their cgroup a moment after their end.
+  // Processes that were killed leave their cgroup a moment after their end; others may still be on their way in.
   for (int i = 0; i < 200; ++i) {
     if (::rmdir(dir.c_str()) == 0 || errno == ENOENT) return {};
     if (errno != EBUSY) break;
+    if (inside == Inside::kEnded) end_processes(dir);
     std::this_thread::sleep_for(std::chrono::milliseconds(25));
   }
   auto left = fs::read_file(file(dir, "cgroup.procs"));
@@ -201,25 +194,15 @@ Result<void> mount_cgroups(const std::string& root, const std::vector<Hierarchy>
   return {};
 }
 
-Result<void> kill_in_cgroups(const std::string& path) {
-  LAB_TRY(auto all, cgroup_hierarchies());
-  // A process may fork between the look and the kill: look again until nobody is there.
-  for (int i = 0; i < kKillRounds; ++i) {
-    std::vector<pid_t> found;
-    for (const auto& h : all) {
-      const auto here = processes_in(file(h.mount_point, path));
-      found.insert(found.end(), here.begin(), here.end());
-    }
-    if (found.empty()) return {};
-    for (pid_t pid : found) ::kill(pid, SIGKILL);
-    std::this_thread::sleep_for(std::chrono::milliseconds(25));
-  }
-  return fail(Code::kTimeout, "processes in the cgroups " + path + " do not end after SIGKILL", "look at /proc/PID/stack of those in cgroup.procs");
-}
-
 Result<void> remove_cgroups(const std::string& path) {
   LAB_TRY(auto all, cgroup_hierarchies());
-  for (const auto& h : all) LAB_CHECK(remove_tree(file(h.mount_point, path)));
+  for (const auto& h : all) LAB_CHECK(remove_tree(file(h.mount_point, path), Inside::kNamed));
+  return {};
+}
+
+Result<void> end_cgroups(const std::string& path) {
+  LAB_TRY(auto all, cgroup_hierarchies());
+  for (const auto& h : all) LAB_CHECK(remove_tree(file(h.mount_point, path), Inside::kEnded));
   return {};
 }
 

@@ -27,9 +27,10 @@ Result<void> enter_cgroups(const std::string& path);          // this process
 Result<void> enter_cgroups_of(int pid);                       // this process, beside another one
 // Inside the node's cgroup namespace: mounts the hierarchies below `root`, and on v2 hands the controllers down.
 Result<void> mount_cgroups(const std::string& root, const std::vector<Hierarchy>& host);
-// Ends every process in them and below. The only way to one whose start was killed before its number was written down.
-Result<void> kill_in_cgroups(const std::string& path);
 // Removes the directories and all below; processes in them must have ended (a moment is waited for them).
 Result<void> remove_cgroups(const std::string& path);
+// The same, and ends the processes that are there or come: those of a start that was killed before it wrote their numbers
+// down are known nowhere else.
+Result<void> end_cgroups(const std::string& path);
 
 }  // namespace lab::bootstrap

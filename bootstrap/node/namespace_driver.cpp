@@ -66,7 +66,7 @@ class NamespaceDriver final : public NodeDriver {
     LAB_CHECK(refresh_hosts());
     int pid = node_pid(node);
     if (pid == 0) {
-      LAB_CHECK(clear_cgroups(cgroup_path(spec.name)));   // of a node that was killed
+      LAB_CHECK(end_cgroups(cgroup_path(spec.name)));   // of a node that was killed
       LAB_CHECK(make_cgroups(cgroup_path(spec.name), spec.memory_bytes, spec.cpus));
       LAB_TRY(pid, launch_node(node, cgroup_path(spec.name)));
     }
@@ -82,7 +82,7 @@ class NamespaceDriver final : public NodeDriver {
         return fail(Code::kTimeout, "node " + name + " (pid " + std::to_string(pid) + ") does not end", "see " + node.log_file());
     }
     LAB_CHECK(fs::remove_file(node.pid_file()));
-    return clear_cgroups(cgroup_path(name));
+    return end_cgroups(cgroup_path(name));
   }
 
   Result<void> remove(const std::string& name) override {
@@ -138,7 +138,7 @@ class NamespaceDriver final : public NodeDriver {
       LAB_TRY(auto names, fs::list_dir(layout_.nodes()));
       for (const auto& name : names) LAB_CHECK(remove(name));
     }
-    LAB_CHECK(clear_cgroups(fs::join("lab", layout_.profile)));
+    LAB_CHECK(end_cgroups(fs::join("lab", layout_.profile)));
     // The parent of all labs goes with the last of them; another lab's cgroups keep it.
     LAB_TRY(auto hierarchies, cgroup_hierarchies());
     for (const auto& h : hierarchies) ::rmdir(fs::join(h.mount_point, "lab").c_str());
@@ -147,10 +147,6 @@ class NamespaceDriver final : public NodeDriver {
   }
 
  private:
-  static Result<void> clear_cgroups(const std::string& path) {
-    LAB_CHECK(kill_in_cgroups(path));
-    return remove_cgroups(path);
-  }
   std::string cgroup_path(const std::string& name) const { return "lab/" + layout_.profile + "/" + name; }
 
   Result<int> running(const std::string& name) {

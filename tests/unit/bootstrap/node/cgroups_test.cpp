@@ -126,13 +126,12 @@ TEST_F(CgroupsTest, WhatIsStillInsideIsNamed) {
 TEST_F(CgroupsTest, WhatIsStillInsideCanBeEnded) {
   ASSERT_TRUE(make_cgroups(path, 0, 0));
   const pid_t child = inside([&] { return enter_cgroups(path).has_value(); });
-  auto killed = kill_in_cgroups(top);  // also from a level above
-  ASSERT_TRUE(killed) << killed.error().text();
+  auto ended = end_cgroups(top);  // also from a level above
+  ASSERT_TRUE(ended) << ended.error().text();
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
-  EXPECT_TRUE(remove_cgroups(path));
-  EXPECT_TRUE(kill_in_cgroups(top + "-absent")) << "absent is fine";
+  EXPECT_TRUE(end_cgroups(top)) << "absent is fine";
 }
 
 }  // namespace
