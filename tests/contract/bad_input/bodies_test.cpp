@@ -11,18 +11,18 @@ namespace {
 const http::Headers kProtobuf{{"Content-Type", "application/vnd.kubernetes.protobuf"}};
 
 TEST_F(BadInput, OversizedBodiesAreTooLarge) {
-  const auto before = state();
+  const auto before = stored();
   auto big = config_map("big");
   json::set(big, std::string(4u << 20, 'x'), "data", "value");
   expect_refused(post(kConfigMaps, big), 413, "Request entity too large: limit is 3145728");
   json::set(big, std::string(2u << 20, 'x'), "data", "value");  // passes the door, but is more than the kind may hold
   expect_refused(post(kConfigMaps, big), 422, "Too long: may not be more than 1048576 bytes");
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(stored(), before);
   make(kConfigMaps, config_map("small"));
 }
 
 TEST_F(BadInput, BrokenJsonIsNamed) {
-  const auto before = state();
+  const auto before = stored();
   const std::string whole = json::dump(pod("p"));
   for (std::size_t cut = 1; cut < whole.size(); cut += 3)
     expect_refused(call("POST", kPods, whole.substr(0, cut)), 400, "JSON");
@@ -35,12 +35,12 @@ TEST_F(BadInput, BrokenJsonIsNamed) {
   expect_refused(
       post(kPods, wrong), 400,
       "cannot unmarshal string into Go struct field PodSpec.spec.terminationGracePeriodSeconds of type int64");
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(stored(), before);
   EXPECT_EQ(call("POST", kPods, whole).status, 201);
 }
 
 TEST_F(BadInput, UnknownAndDoubleFieldsAreNamedWhenStrict) {
-  const auto before = state();
+  const auto before = stored();
   const std::string text =
       R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"nodename":"n","containers":
       [{"name":"c","image":"x","image":"y","env":[{"nam":"a"}]}]}})";
@@ -51,12 +51,12 @@ TEST_F(BadInput, UnknownAndDoubleFieldsAreNamedWhenStrict) {
                               "unknown field \"spec.containers[0].env[0].nam\"", twice})
       expect_refused(call("POST", strict, text, {{"Content-Type", type}}), 400, words);  // JSON is YAML
   expect_refused(call("POST", kPods + "?fieldValidation=Loud", text), 400, "supported values");
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(stored(), before);
 }
 
 TEST_F(BadInput, BrokenPatchesAreNamed) {
   make(kConfigMaps, config_map("a"));
-  const auto before = state();
+  const auto before = stored();
   for (const char* type : {"application/json-patch+json", "application/merge-patch+json",
                            "application/strategic-merge-patch+json", "application/apply-patch+yaml"})
     for (const char* text : {"{", "17", "[{]", "{\"data\": 3}"}) {
@@ -64,11 +64,11 @@ TEST_F(BadInput, BrokenPatchesAreNamed) {
       EXPECT_TRUE(answer.status == 400 || answer.status == 422) << type << " " << text << ": " << answer.text;
       EXPECT_FALSE(json::str(answer.body, "message").empty()) << answer.text;
     }
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(stored(), before);
 }
 
 TEST_F(BadInput, BrokenProtobufIsNamed) {
-  const auto before = state();
+  const auto before = stored();
   const auto whole = api::encode_protobuf(pod("p"));
   ASSERT_TRUE(whole);
   // The envelope ends with two empty fields of two bytes each, which may be missing.
@@ -83,11 +83,11 @@ TEST_F(BadInput, BrokenProtobufIsNamed) {
                  "malformed protobuf at byte");
   const auto other = api::encode_protobuf(config_map("c"));
   expect_refused(call("POST", kPods, *other, kProtobuf), 400, "ConfigMap");
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(stored(), before);
 }
 
 TEST_F(BadInput, RandomBytesAreRefused) {
-  const auto before = state();
+  const auto before = stored();
   std::mt19937 random(20240607);
   for (int i = 0; i < 300; ++i) {
     std::string bytes(1 + random() % 300, '\0');
@@ -98,7 +98,7 @@ TEST_F(BadInput, RandomBytesAreRefused) {
                        {{"Content-Type", protobuf ? "application/vnd.kubernetes.protobuf" : "application/json"}});
     EXPECT_TRUE(answer.status == 400 || answer.status == 422) << "round " << i << ": " << answer.text;
   }
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(stored(), before);
   make(kPods, pod("p"));
 }
 
@@ -114,7 +114,7 @@ TEST_F(BadInput, APortThatIsTakenIsNamed) {
 }
 
 TEST_F(BadInput, TokensThatDoNotHoldAreNamed) {
-  const auto before = state();
+  const auto before = stored();
   const std::string unknown = "the bearer token is unknown to this cluster";
   for (const auto& [token, words] : std::map<std::string, std::string>{
            {"Bearer nobody", unknown + "; check that the token is whole and belongs to this cluster"},
@@ -125,7 +125,7 @@ TEST_F(BadInput, TokensThatDoNotHoldAreNamed) {
     expect_refused(call("POST", kConfigMaps, json::dump(config_map("a")),
                         {{"Authorization", token}, {"Content-Type", "application/json"}}),
                    401, words);
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(stored(), before);
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ constexpr const char* kGood =
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {a: b}\n";
 
 TEST_F(BadManifest, IsRefusedWithAReason) {
-  const auto before = state();
+  const auto before = stored();
   for (const char* verb : {"apply", "create"}) {
     expect_refused({verb, "-f", "-"}, "kind: [", "error parsing STDIN");
     expect_refused({verb, "-f", "-"}, "{\"kind\": \"ConfigMap\"", "error parsing STDIN");
@@ -51,15 +51,15 @@ TEST_F(BadManifest, IsRefusedWithAReason) {
     expect_refused({verb, "-f", "-"}, "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: []}\n",
                    "spec.containers: Required value");
   }
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(stored(), before);
 }
 
 TEST_F(BadManifest, UnknownFieldsFollowValidate) {
   const std::string manifest = std::string(kGood) + "colour: red\n";
-  const auto before = state();
+  const auto before = stored();
   expect_refused({"create", "--validate=strict", "-f", "-"}, manifest,
                  "strict decoding error: unknown field \"colour\"");
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(stored(), before);
   auto warned = kubectl({"create", "--validate=warn", "-f", "-"}, manifest);
   EXPECT_EQ(warned.exit_code, 0) << warned.err;
   EXPECT_NE(warned.err.find("Warning: unknown field \"colour\""), std::string::npos) << warned.err;

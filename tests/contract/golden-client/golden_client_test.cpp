@@ -1,5 +1,4 @@
 // What Kubernetes' own Go client sends as protobuf is stored as what it sends as JSON.
-#include <future>
 #include <map>
 #include <regex>
 #include <set>
@@ -35,18 +34,6 @@ std::string neutral(const std::string& stored) {
   return text;
 }
 
-std::map<std::string, std::string> everything(store::Store& store) {
-  std::promise<Result<store::RangeResult>> promise;
-  store.range({.start = "/registry/", .end = store::prefix_end("/registry/")},
-              [&](Result<store::RangeResult> r) { promise.set_value(std::move(r)); });
-  auto read = promise.get_future().get();
-  std::map<std::string, std::string> out;
-  EXPECT_TRUE(read) << (read ? "" : read.error().text());
-  if (read)
-    for (const auto& item : read->items) out.emplace(item.key, *item.value);
-  return out;
-}
-
 TEST_F(ServerTest, ProtobufFromTheGoClientIsStoredAsItsJsonIs) {
   auto client = run_checked({.argv = {LAB_SOURCE_DIR "/tools/fetch-golden-client"}});
   ASSERT_TRUE(client) << client.error().text();
@@ -56,12 +43,12 @@ TEST_F(ServerTest, ProtobufFromTheGoClientIsStoredAsItsJsonIs) {
   ASSERT_TRUE(ran) << ran.error().text();
   EXPECT_TRUE(ran->ok()) << ran->out << ran->err;
 
-  auto stored = everything(*store_);
+  const auto kept = stored("/registry/");
   std::set<std::string> pairs;  // prefixes of kinds that are there twice
-  for (const auto& [key, value] : stored) {
+  for (const auto& [key, value] : kept) {
     if (!key.ends_with("-protobuf")) continue;
-    auto twin = stored.find(replaced(key, "-protobuf", "-json"));
-    ASSERT_NE(twin, stored.end()) << key << " has no twin that was sent as JSON";
+    auto twin = kept.find(replaced(key, "-protobuf", "-json"));
+    ASSERT_NE(twin, kept.end()) << key << " has no twin that was sent as JSON";
     auto object = json::parse(neutral(value)), other = json::parse(neutral(twin->second));
     ASSERT_TRUE(object && other) << key;
     EXPECT_TRUE(*object == *other) << key << "\n" << value << "\n" << twin->second;  // whatever the order of keys

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include <future>
+
 #include "base/fs.h"
 
 namespace lab::apiserver {
@@ -134,6 +136,18 @@ json::Value pod(std::string name, std::string node) {
                       {"kind", "Pod"},
                       {"metadata", json::Object{{"name", name}, {"labels", json::Object{{"app", "web"}}}}},
                       {"spec", std::move(spec)}};
+}
+
+std::map<std::string, std::string> ServerTest::stored(const std::string& prefix) {
+  std::promise<Result<store::RangeResult>> promise;
+  store_->range({.start = prefix, .end = store::prefix_end(prefix)},
+                [&](Result<store::RangeResult> r) { promise.set_value(std::move(r)); });
+  auto read = promise.get_future().get();
+  EXPECT_TRUE(read) << (read ? "" : read.error().text());
+  std::map<std::string, std::string> out;
+  if (read)
+    for (const auto& item : read->items) out.emplace(item.key, *item.value);
+  return out;
 }
 
 }  // namespace lab::apiserver

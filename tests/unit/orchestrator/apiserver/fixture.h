@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,8 @@ class ServerTest : public ::testing::Test {
   // Creates and expects 201; the object as answered.
   json::Value make(std::string collection, const json::Value& object);
 
+  // Everything the store holds below a key, by key.
+  std::map<std::string, std::string> stored(const std::string& prefix = "");
   // Events of a watch until `count` have come (bookmarks included), or the server ends it.
   std::vector<json::Value> watch(std::string target, std::size_t count, http::Headers headers = {});
 
