@@ -5,8 +5,8 @@ namespace lab::cli {
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = [] {
     Commands out;
-    for (auto group : {lab_commands, node_commands, logs_commands, copy_commands, image_commands, kubectl_commands,
-                       app_commands, init_commands, reset_commands, token_commands, config_commands, certs_commands, completion_commands,
+    for (auto group : {lab_commands, life_commands, node_commands, logs_commands, copy_commands, image_commands, kubectl_commands,
+                       app_commands, init_commands, reset_commands, vm_commands, token_commands, config_commands, certs_commands, rotate_ca_commands, completion_commands,
                        version_commands, daemon_commands, internal_commands, manual_commands})
       for (auto& command : group()) out.push_back(std::move(command));
     return out;

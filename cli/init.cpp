@@ -8,6 +8,7 @@
 #include "cli/duration.h"
 #include "cli/groups.h"
 #include "cli/join_ssh.h"
+#include "cli/join_vm.h"
 #include "cli/report.h"
 #include "cli/runtime.h"
 #include "join/from_config.h"
@@ -36,6 +37,7 @@ std::vector<Option> with_common(std::vector<Option> own) {
 
 std::vector<Option> with_ssh(std::vector<Option> own) {
   for (auto& option : join_ssh_options()) own.push_back(std::move(option));
+  for (auto& option : join_vm_options()) own.push_back(std::move(option));
   return own;
 }
 
@@ -69,7 +71,7 @@ std::vector<Option> init_options() {
 std::vector<Option> join_options() {
   return with_common({
            {.name = "token", .value = "TOKEN", .help = "Bootstrap token, from the master's init or `lab token create`"},
-           {.name = "discovery-token-ca-cert-hash", .value = "sha256:HEX", .help = "Pin of the cluster's CA", .repeated = true},
+           {.name = "discovery-token-ca-cert-hash", .value = "sha256:HEX", .help = "Pin of the cluster's CA; file:PATH takes it from the certificate there", .repeated = true},
            {.name = "discovery-token-unsafe-skip-ca-verification", .help = "Trust whoever knows the token"},
            {.name = "discovery-file", .value = "FILE", .help = "A kubeconfig that names the cluster, instead of discovery by token"},
            {.name = "control-plane", .help = "Join as a further master (of a cluster begun with init --store etcd)"},
@@ -189,6 +191,7 @@ int run_join(const Invocation& in, const std::string& only, const std::string& e
 }
 
 int join(const Invocation& in) {
+  if (in.has("vm")) return join_as_vms(in);
   if (in.has("ssh")) return join_over_ssh(in);
   if (in.arguments().size() > 1) {
     report({.code = Code::kInvalid, .message = "\"" + in.argument(1) + "\" is one address too many", .hint = "lab join takes one API server; hosts are joined with --ssh"});
@@ -229,9 +232,10 @@ Commands init_commands() {
        .options = init_options(),
        .run = init_phase},
       {.path = "join",
-       .summary = "Make this machine, or others over SSH, a node of a cluster",
+       .summary = "Make this machine, others over SSH, or new virtual machines nodes of a cluster",
        .details = "On the machine itself:   lab join 10.0.0.1:6443 --token ... --discovery-token-ca-cert-hash sha256:...\n"
-                  "From the master, others: lab join --ssh root@10.0.0.3 student@10.0.0.4:2222 ...\n\n" + phase_list(join::join_phases()),
+                  "From the master, others: lab join --ssh root@10.0.0.3 student@10.0.0.4:2222 ...\n"
+                  "Virtual machines:        lab join --vm worker --count 2\n\n" + phase_list(join::join_phases()),
        .arguments = {{"ENDPOINT", "the API server, HOST[:PORT]; with --ssh also further hosts, USER@HOST[:PORT]", false, true}},
        .options = with_ssh(join_options()),
        .run = join},

@@ -10,6 +10,7 @@
 #include "base/crypto/digest.h"
 #include "base/fs.h"
 #include "bootstrap/common/runtime.h"
+#include "bootstrap/init/certificate_upload.h"
 #include "bootstrap/init/init.h"
 #include "bootstrap/init/tokens.h"
 #include "cli/duration.h"
@@ -142,6 +143,17 @@ Result<Way> way_as_master(const Invocation& in) {
   return way;
 }
 
+// The masters' certificates are kept in the cluster for two hours only, so they are stored anew, under a fresh key.
+Result<std::string> share_certificates(Shared& shared) {
+  constexpr const char* kCertificates = "/etc/kubernetes/pki";
+  if (!fs::exists(fs::join(kCertificates, "ca.key")))
+    return fail(Code::kInvalid, "--certificate-key is missing, and this machine is no master that could make one",
+                "on a master: lab init phase upload-certs --upload-certs --store etcd; it prints the key");
+  const std::string key = bootstrap::new_certificate_key();
+  LAB_CHECK(bootstrap::upload_certificates(*shared.cluster, kCertificates, key));
+  return key;
+}
+
 // Only a person at a terminal can be asked.
 join::ssh::Person person_at_terminal() {
   if (!::isatty(STDIN_FILENO) || !::isatty(STDOUT_FILENO)) return {};
@@ -213,12 +225,12 @@ void pass_on(const Invocation& in, std::vector<std::string>& arguments) {
     if (in.flag(option)) arguments.push_back(std::string("--") + option);
 }
 
-Result<int> join_hosts(const std::vector<join::ssh::Target>& targets, const std::string& endpoint,
-                       const Invocation& in) {
+}  // namespace
+
+Result<int> join_hosts(const std::function<Result<SshHosts>()>& hosts, const std::string& endpoint, const Invocation& in) {
   join::ssh::JoinPlan plan;
   // Before libssh is loaded: what comes with it is none of what the hosts need.
   LAB_TRY(plan.bundle, bundle_of_this_program());
-  LAB_TRY(plan.connect, connect_options(in));
   LAB_TRY(auto limit, parse_seconds("wait-ready", in.get("wait-ready")));
   LAB_TRY(plan.patience, parse_seconds("reconnect-timeout", in.get("reconnect-timeout")));
   LAB_TRY(auto way, in.has("token") ? way_by_hand(endpoint, in) : way_as_master(in));
@@ -228,6 +240,10 @@ Result<int> join_hosts(const std::vector<join::ssh::Target>& targets, const std:
   plan.cluster = way.identity;
   plan.join_arguments = way.arguments;
   pass_on(in, plan.join_arguments);
+  if (in.flag("control-plane") && !in.has("certificate-key") && way.shared) {
+    LAB_TRY(auto key, share_certificates(*way.shared));
+    plan.join_arguments.insert(plan.join_arguments.end(), {"--certificate-key", key});
+  }
   plan.node_name = in.get("node-name");
   plan.install_missing = in.flag("install-missing");
   plan.control_plane = in.flag("control-plane");
@@ -241,8 +257,13 @@ Result<int> join_hosts(const std::vector<join::ssh::Target>& targets, const std:
         return wait_ready(*shared, node, limit, on_state);
       };
   }
+  auto ready = hosts();
+  if (!ready && way.shared) (void)bootstrap::delete_token(*way.shared->cluster, way.token);
+  LAB_TRY(auto made, std::move(ready));
+  plan.connect = std::move(made.connect);
+  if (!made.person) plan.person = {};
   const auto begun = std::chrono::steady_clock::now();
-  const auto results = join::ssh::join_fleet(targets, plan, static_cast<int>(in.number("parallel")));
+  const auto results = join::ssh::join_fleet(made.targets, plan, static_cast<int>(in.number("parallel")));
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   std::printf("%s", join::ssh::fleet_table(results, took).c_str());
 
@@ -252,8 +273,6 @@ Result<int> join_hosts(const std::vector<join::ssh::Target>& targets, const std:
   if (all && way.shared) (void)bootstrap::delete_token(*way.shared->cluster, way.token);
   return all ? kDone : kFailed;
 }
-
-}  // namespace
 
 std::vector<Option> join_ssh_options() {
   return {
@@ -291,6 +310,16 @@ std::vector<Option> join_ssh_options() {
   };
 }
 
+// What each host must find for itself, or what would say the same twice.
+Result<void> check_remote_options(const Invocation& in, const std::string& way) {
+  for (const char* option :
+       {"node-ip", "config", "discovery-file", "discovery-token", "tls-bootstrap-token", "apiserver-advertise-address"})
+    if (in.has(option))
+      return fail(Code::kInvalid, std::string("--") + option + " does not go with " + way,
+                  "leave it out, or run lab join with it on the host itself");
+  return {};
+}
+
 int join_over_ssh(const Invocation& in) {
   std::vector<std::string> hosts;
   std::string endpoint;
@@ -300,12 +329,7 @@ int join_over_ssh(const Invocation& in) {
     targets = fail(Code::kInvalid,
                    "--node-name names one node, and " + std::to_string(targets->size()) + " hosts are to join",
                    "without it, each takes its host name");
-  // What each host must find for itself, or what would say the same twice.
-  for (const char* option :
-       {"node-ip", "config", "discovery-file", "discovery-token", "tls-bootstrap-token", "apiserver-advertise-address"})
-    if (targets && in.has(option))
-      targets = fail(Code::kInvalid, std::string("--") + option + " does not go with --ssh",
-                     "leave it out, or run lab join with it on the host itself");
+  if (auto fits = check_remote_options(in, "--ssh"); targets && !fits) targets = std::unexpected(std::move(fits).error());
   if (targets && in.has("token") && endpoint.empty())
     targets = fail(Code::kInvalid, "--token needs the API server's address",
                    "as in: lab join 10.0.0.1:6443 --token ... --ssh root@10.0.0.3");
@@ -320,7 +344,11 @@ int join_over_ssh(const Invocation& in) {
                   t.text().c_str(), join::ssh::kReleases);
     return kDone;
   }
-  auto done = join_hosts(*targets, endpoint, in);
+  auto named = [&]() -> Result<SshHosts> {
+    LAB_TRY(auto connect, connect_options(in));
+    return SshHosts{.targets = *targets, .connect = std::move(connect)};
+  };
+  auto done = join_hosts(named, endpoint, in);
   return done ? *done : report(done.error());
 }
 

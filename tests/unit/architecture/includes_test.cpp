@@ -64,9 +64,11 @@ const std::vector<Row>& rows() {
        plus(kClient, {"bootstrap/common", "bootstrap/etcd", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
       {"bootstrap/certs", plus(kClient, {"bootstrap/common", "bootstrap/services"})},
       {"bootstrap/node", plus(kBase, {"bootstrap/common", "bootstrap/supervise"})},
-      {"bootstrap/local", plus(kClient, {"bootstrap/common", "bootstrap/node"})},
+      {"bootstrap/snapshot", {"base", "base/crypto", "bootstrap/node"}},
+      {"bootstrap/local", plus(kClient, {"bootstrap/common", "bootstrap/node", "bootstrap/snapshot"})},
       {"join", plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/init", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
       {"join/ssh", {"base", "base/crypto"}},  // what it brings to hosts, and which cluster, the command hands in
+      {"join/vm", {"base", "base/crypto", "base/yaml", "base/netlink", "bootstrap/node"}},  // no cluster: that is the command's
 
       {"labs", plus(kClient, {"bootstrap/"})},
       {"labs/dockercoins", {}},  // programs of the class: nothing of the project is in them
