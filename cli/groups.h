@@ -24,7 +24,9 @@ Commands copy_commands();        // cp
 Commands image_commands();       // image ...
 Commands kubectl_commands();     // kubectl, kubeconfig
 Commands app_commands();         // deploy
+Commands exercise_commands();    // exercise ...
 Commands daemon_commands();      // all of the following
+Commands store_commands();        // store ...
 Commands server_commands();
 Commands overlay_commands();
 Commands agent_commands();

@@ -25,6 +25,9 @@ struct Document {
 // All documents that are not empty; BadRequest with line and column on bad text, or a key that stands twice.
 Result<std::vector<Document>> parse_located(std::string_view text);
 
+// "line 4, column 3" of a pointer, or of the nearest value above it that stands in the text.
+std::string place_text(const Document& document, std::string pointer);
+
 // A key as one step of a JSON pointer.
 std::string pointer_token(std::string_view key);
 

@@ -220,4 +220,14 @@ Result<std::vector<json::Value>> parse_all(std::string_view text) {
   return read(text, true, nullptr);
 }
 
+std::string place_text(const Document& document, std::string pointer) {
+  auto it = document.places.find(pointer);
+  while (it == document.places.end() && !pointer.empty()) {
+    pointer.erase(pointer.rfind('/'));
+    it = document.places.find(pointer);
+  }
+  if (it == document.places.end()) return "line 1, column 1";
+  return "line " + std::to_string(it->second.line) + ", column " + std::to_string(it->second.column);
+}
+
 }  // namespace lab::yaml

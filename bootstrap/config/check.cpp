@@ -119,7 +119,7 @@ struct Walk {
   unsigned version;
   Findings& out;
 
-  std::string at(const std::string& pointer) const { return place_text(document, pointer) + ": "; }
+  std::string at(const std::string& pointer) const { return yaml::place_text(document, pointer) + ": "; }
 
   void flags(const Field& field, const json::Value& value, const std::string& pointer, const std::string& path) const {
     auto note = [&](std::string_view name, const std::string& where) {
@@ -179,19 +179,9 @@ void check_kubelet(const yaml::Document& document, Findings& out) {
   for (const auto& [key, value] : json::as_object(document.value)) {
     const std::string_view name(key);
     if (name == "apiVersion" || name == "kind" || name == "clusterDNS") continue;
-    out.warnings.push_back(place_text(document, "/" + yaml::pointer_token(name)) + ": KubeletConfiguration's " +
+    out.warnings.push_back(yaml::place_text(document, "/" + yaml::pointer_token(name)) + ": KubeletConfiguration's " +
                            std::string(name) + " has no effect: of the kubelet's settings only clusterDNS is taken");
   }
-}
-
-std::string place_text(const yaml::Document& document, std::string pointer) {
-  auto it = document.places.find(pointer);
-  while (it == document.places.end() && !pointer.empty()) {
-    pointer.erase(pointer.rfind('/'));
-    it = document.places.find(pointer);
-  }
-  if (it == document.places.end()) return "line 1, column 1";
-  return "line " + std::to_string(it->second.line) + ", column " + std::to_string(it->second.column);
 }
 
 }  // namespace lab::bootstrap::config

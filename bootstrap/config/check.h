@@ -17,7 +17,4 @@ void check_fields(const yaml::Document& document, const Fields& fields, unsigned
 // The kubelet's own kind: a few fields are taken, and which are not is said; names are not judged.
 void check_kubelet(const yaml::Document& document, Findings& out);
 
-// "line 4, column 3" of a pointer, or of the nearest value above it that stands in the text.
-std::string place_text(const yaml::Document& document, std::string pointer);
-
 }  // namespace lab::bootstrap::config

@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kGroup = "kubeadm.k8s.io/";
 
 std::string at(const yaml::Document& d, const std::string& pointer) {
-  return place_text(d, pointer) + ": ";
+  return yaml::place_text(d, pointer) + ": ";
 }
 
 // The document's kind and version; what is wrong with them goes to the findings.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "orchestrator/api/json_path.h"
 #include "orchestrator/api/time.h"
 
 namespace lab::apiserver {
@@ -148,42 +149,6 @@ void check_at(const json::Value& schema, const json::Value& value, const std::st
   }
 }
 
-// ".spec.a", ".status.conditions[?(@.type==\"Ready\")].status", ".items[0]": what printer columns use of JSON path.
-const json::Value& by_path(const json::Value& object, std::string_view path) {
-  const json::Value* at = &object;
-  while (!path.empty()) {
-    if (path.front() == '.') path.remove_prefix(1);
-    if (path.starts_with("[")) {
-      auto end = path.find(']');
-      auto inside = path.substr(1, end - 1);
-      path = end == std::string_view::npos ? std::string_view{} : path.substr(end + 1);
-      const auto& list = json::as_array(*at);
-      at = &json::null_value();
-      if (inside.starts_with("?(@.")) {
-        auto equals = inside.find("==");
-        if (equals == std::string_view::npos) return json::null_value();
-        auto key = inside.substr(4, equals - 4);
-        auto wanted = inside.substr(equals + 2);
-        if (wanted.ends_with(')')) wanted.remove_suffix(1);
-        while (!wanted.empty() && (wanted.front() == '"' || wanted.front() == '\'')) wanted.remove_prefix(1);
-        while (!wanted.empty() && (wanted.back() == '"' || wanted.back() == '\'')) wanted.remove_suffix(1);
-        for (const auto& item : list)
-          if (json::str(item, key) == wanted) at = &item;
-      } else {
-        std::size_t index = 0;
-        for (char c : inside)
-          index = c >= '0' && c <= '9' ? index * 10 + static_cast<std::size_t>(c - '0') : list.size();
-        if (index < list.size()) at = &list[index];
-      }
-      continue;
-    }
-    auto end = path.find_first_of(".[");
-    at = &json::at(*at, path.substr(0, end));
-    path = end == std::string_view::npos ? std::string_view{} : path.substr(end);
-  }
-  return *at;
-}
-
 }  // namespace
 
 std::vector<api::KindPtr> kinds_of_definition(const json::Value& definition) {
@@ -201,7 +166,7 @@ json::Array custom_row(const CustomKind& kind, const json::Value& object) {
   cells.emplace_back(json::str(object, "metadata", "name"));
   auto now = std::chrono::system_clock::now();
   for (std::size_t i = 0; i < kind.column_paths.size(); ++i) {
-    const auto& value = by_path(object, kind.column_paths[i]);
+    const auto& value = api::at_path(object, kind.column_paths[i]);
     if (kind.columns[i + 1].type == "date") {
       auto when = api::parse_time(json::as_str(value));
       cells.emplace_back(when ? api::human_duration(std::chrono::duration_cast<std::chrono::seconds>(now - *when))

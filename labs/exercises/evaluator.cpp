@@ -1,0 +1,152 @@
+#include "labs/exercises/evaluator.h"
+
+#include <algorithm>
+#include <charconv>
+#include <regex>
+#include <set>
+
+#include "base/http/client.h"
+#include "base/io/scope.h"
+#include "bootstrap/local/lab.h"
+#include "orchestrator/api/json_path.h"
+#include "orchestrator/api/kind.h"
+
+namespace lab::exercises {
+
+namespace {
+
+constexpr int kCommandLimit = 10;  // seconds
+
+std::string as_text(const json::Value& v) {
+  return v.is_string() ? std::string(json::as_str(v)) : v.is_null() ? "" : json::dump(v);
+}
+
+std::optional<double> as_number(const json::Value& v) {
+  if (v.is_double()) return v.get_double();
+  if (v.is_number()) return static_cast<double>(json::as_int(v));
+  const auto text = json::as_str(v);
+  double out = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return out;
+}
+
+bool found(const std::string& text, const std::string& pattern) {
+  return pattern.empty() || std::regex_search(text, std::regex(pattern));
+}
+
+bool holds(const json::Value& object, const Where& w) {
+  const auto& v = api::at_path(object, w.path);
+  if (w.exists && *w.exists == v.is_null()) return false;
+  if (w.is && as_text(v) != *w.is) return false;
+  if (w.matches && (v.is_null() || !found(as_text(v), *w.matches))) return false;
+  // An absent count is 0: controllers leave out what is zero.
+  const auto number = v.is_null() ? std::optional<double>(0) : as_number(v);
+  if (w.at_least && (!number || *number < *w.at_least)) return false;
+  if (w.at_most && (!number || *number > *w.at_most)) return false;
+  return true;
+}
+
+Task<Result<http::Response>> fetch(http::Url url) {
+  auto client = http::Client::make({.host = url.host, .port = url.port}, {.connect_timeout = std::chrono::seconds(3),
+                                                                          .request_timeout = std::chrono::seconds(8)});
+  http::Request request;
+  request.method = "GET";
+  request.target = url.path.empty() ? "/" : url.path;
+  co_return co_await client->send(std::move(request));
+}
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, std::min(text.find('\n'), std::size_t{160}));
+}
+
+}  // namespace
+
+bool satisfies(const json::Value& object, const std::vector<Where>& where) {
+  return std::ranges::all_of(where, [&](const Where& w) { return holds(object, w); });
+}
+
+Result<Evaluator> Evaluator::open(const std::string& profile) {
+  Evaluator out;
+  LAB_TRY(out.profile_, bootstrap::load_profile(profile));
+  LAB_TRY(out.driver_, bootstrap::make_driver(out.profile_));
+  return out;
+}
+
+// A reset of the first node makes another cluster: the credentials are looked at each time.
+Result<bootstrap::Cluster*> Evaluator::cluster() {
+  LAB_TRY(auto text, bootstrap::admin_kubeconfig(profile_, *driver_));
+  if (!cluster_ || text != kubeconfig_) {
+    LAB_TRY(auto config, client::parse_kubeconfig(text));
+    cluster_ = bootstrap::Cluster::connect(std::move(config));
+    kubeconfig_ = std::move(text);
+  }
+  return cluster_.get();
+}
+
+Verdict Evaluator::evaluate(const Check& check) {
+  if (check.object) return objects(*check.object);
+  if (check.http) return http(*check.http);
+  if (check.command) return command(*check.command);
+  return {};
+}
+
+Verdict Evaluator::objects(const ObjectCheck& check) {
+  auto kind = api::find_kind_by_name(check.api_version, check.kind);
+  if (!kind) return {.seen = check.kind + " is not served"};
+  auto api = cluster();
+  if (!api) return {.seen = "there is no cluster yet"};
+  const client::Resource resource{kind->group, kind->version, kind->plural, kind->kind, kind->namespaced};
+  client::ListOptions options;
+  options.label_selector = check.selector;
+  if (!check.name.empty()) options.field_selector = "metadata.name=" + check.name;
+  const std::string ns = !kind->namespaced || check.name_space == "*" ? "" : check.name_space;
+  auto list = (*api)->list(resource, ns, options);
+  if (!list) return {.seen = list.error().message};
+  std::int64_t fitting = 0;
+  std::set<std::string> places;
+  const auto& items = json::list(*list, "items");
+  for (const auto& item : items) {
+    // What is being deleted is neither there nor gone.
+    const bool counts = check.exactly || !json::has(item, "metadata", "deletionTimestamp");
+    if (!counts || !satisfies(item, check.where)) continue;
+    ++fitting;
+    if (!check.spread_path.empty()) places.insert(as_text(api::at_path(item, check.spread_path)));
+  }
+  places.erase("");
+  const auto different = static_cast<std::int64_t>(places.size());
+  const bool many_enough = check.exactly ? fitting == *check.exactly : fitting >= check.at_least;
+  std::string seen = std::to_string(fitting) + " of " + std::to_string(check.exactly.value_or(check.at_least)) + " (" +
+                     std::to_string(items.size()) + " " + std::string(kind->plural) + " there)";
+  if (check.spread > 0) seen += ", in " + std::to_string(different) + " of " + std::to_string(check.spread) + " places";
+  return {.passed = many_enough && different >= check.spread, .seen = seen};
+}
+
+Verdict Evaluator::http(const HttpCheck& check) {
+  std::string url = check.url;
+  for (auto n = profile_.nodes.rbegin(); n != profile_.nodes.rend(); ++n)  // node10 before node1
+    for (auto at = url.find("$" + n->name); at != std::string::npos; at = url.find("$" + n->name))
+      url.replace(at, n->name.size() + 1, n->address);
+  auto parts = http::parse_url(url);
+  if (!parts) return {.seen = parts.error().message};
+  auto answer = run_task(fetch(*parts));
+  if (!answer) return {.seen = answer.error().message};
+  if (answer->status != check.status) return {.seen = "status " + std::to_string(answer->status)};
+  return {.passed = found(answer->text(), check.matches), .seen = first_line(answer->text())};
+}
+
+Verdict Evaluator::command(const CommandCheck& check) {
+  auto done = run({.node = check.node, .run = check.run}, kCommandLimit);
+  if (!done) return {.seen = done.error().message};
+  const std::string said = done->out + done->err;
+  return {.passed = done->exit_code == check.exit_code && found(said, check.matches),
+          .seen = "exit code " + std::to_string(done->exit_code) + ": " + first_line(said)};
+}
+
+Result<bootstrap::ExecResult> Evaluator::run(const Script& script, int timeout_seconds) {
+  return driver_->exec(
+      script.node,
+      {.argv = {"bash", "-lc", "cd; " + script.run}, .env = {{"HOME", "/root"}}, .timeout_seconds = timeout_seconds});
+}
+
+}  // namespace lab::exercises

@@ -1,0 +1,108 @@
+// What an exercise's folder may say and what is said of its mistakes; the bundled course.
+#include "labs/exercises/exercise.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "labs/exercises/author.h"
+#include "labs/exercises/evaluator.h"
+#include "labs/exercises/markdown.h"
+
+namespace lab::exercises {
+namespace {
+
+struct ExerciseTest : testing::Test {
+  const std::string directory = testing::TempDir() + "lab-exercise-" + std::to_string(::getpid());
+  void TearDown() override { EXPECT_TRUE(fs::remove_all(directory)); }
+  void write(const std::string& name, const std::string& text) {
+    ASSERT_TRUE(
+        fs::make_dirs(fs::join(directory, name.substr(0, name.find('/') == std::string::npos ? 0 : name.find('/')))));
+    ASSERT_TRUE(fs::write_file(fs::join(directory, name), text));
+  }
+};
+
+TEST_F(ExerciseTest, EveryMistakeIsNamedWithItsPlace) {
+  write("exercise.yaml",
+        "title: {en: T}\n"
+        "node: 3\n"
+        "steps:\n"
+        "- name: one\n"
+        "  checks:\n"
+        "  - say: {en: S}\n"
+        "    object: {apiVersion: apps/v1, kind: Deploiment, where: [{path: .spec.replicas, at-least: many}]}\n"
+        "    http: {url: 'http://$node1/', matches: '('}\n"
+        "  hint: {en: H}\n");
+  auto loaded = load_exercise(directory);
+  ASSERT_FALSE(loaded);
+  const auto& said = loaded.error().message;
+  for (const char* part :
+       {"line 2, column 1: node is no field", "\"Deploiment\" is not served in apps/v1", "at-least must be a number",
+        "one of object, http and command", "matches is no regular expression", "needs a solution"})
+    EXPECT_NE(said.find(part), std::string::npos) << part << "\n" << said;
+}
+
+TEST_F(ExerciseTest, TheSkeletonIsFlawless) {
+  ASSERT_TRUE(write_skeleton(directory));
+  auto e = load_exercise(directory);
+  ASSERT_TRUE(e) << e.error().text();
+  EXPECT_EQ(lint(*e), std::vector<std::string>());
+  EXPECT_EQ(e->languages(), (std::vector<std::string>{"en", "es"}));
+  auto again = write_skeleton(directory);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Code::kAlreadyExists);
+}
+
+TEST_F(ExerciseTest, LintComparesTheLanguages) {
+  ASSERT_TRUE(write_skeleton(directory));
+  write("es/first.md", "# Un paso\n\n```run node1\nkubectl create configmap hola\n```\n");
+  auto e = load_exercise(directory);
+  ASSERT_TRUE(e);
+  auto wrong = lint(*e);
+  ASSERT_EQ(wrong.size(), 1u);
+  EXPECT_NE(wrong[0].find("commands in es are not those in en"), std::string::npos) << wrong[0];
+  ASSERT_TRUE(fs::remove_file(fs::join(directory, "es/first.md")));
+  wrong = lint(*e);
+  ASSERT_EQ(wrong.size(), 1u);
+  EXPECT_NE(wrong[0].find("has no text in es"), std::string::npos) << wrong[0];
+}
+
+TEST(Conditions, AllMustHold) {
+  auto object = *json::parse(
+      R"({"spec": {"replicas": 3, "nodeName": "node2"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})");
+  auto one = [&](Where w) { return satisfies(object, {w}); };
+  EXPECT_TRUE(one({.path = ".spec.replicas", .is = "3"}));
+  EXPECT_TRUE(one({.path = ".spec.replicas", .at_least = 3, .at_most = 3}));
+  EXPECT_FALSE(one({.path = ".spec.replicas", .at_least = 4}));
+  EXPECT_TRUE(one({.path = ".status.readyReplicas", .at_most = 0})) << "an absent count is 0";
+  EXPECT_TRUE(one({.path = ".spec.nodeName", .matches = "^node[0-9]$"}));
+  EXPECT_FALSE(one({.path = ".spec.nodeName", .at_least = 1})) << "no number";
+  EXPECT_TRUE(one({.path = R"(.status.conditions[?(@.type=="Ready")].status)", .is = "True"}));
+  EXPECT_TRUE(one({.path = ".metadata.deletionTimestamp", .exists = false}));
+  EXPECT_FALSE(satisfies(object, {{.path = ".spec.replicas", .is = "3"}, {.path = ".spec.nodeName", .is = "node1"}}));
+}
+
+TEST(Markdown, OnATerminalAndElsewhere) {
+  const std::string text = "# Title\nSee `kubectl`, **now**.\n```run node2\nkubectl get pods\n```\n";
+  EXPECT_EQ(for_terminal(text, false), "Title\nSee kubectl, now.\n    node2:\n    kubectl get pods\n");
+  EXPECT_NE(for_terminal(text, true).find("\033[1mTitle\033[0m"), std::string::npos);
+  EXPECT_EQ(commands_in(text), (std::vector<std::string>{" node2\nkubectl get pods\n"}));
+}
+
+// What the course promises without a lab; that its solutions work is proved by tests/e2e/lab/exercises.py.
+TEST(Course, ReadsAndIsTheSameInBothLanguages) {
+  const std::string home = LAB_SOURCE_DIR "/labs/exercises/course";
+  auto names = fs::list_dir(home);
+  ASSERT_TRUE(names);
+  EXPECT_GE(names->size(), 1u);
+  for (const auto& name : *names) {
+    auto e = load_exercise(fs::join(home, name));
+    ASSERT_TRUE(e) << e.error().text();
+    EXPECT_EQ(e->languages(), (std::vector<std::string>{"en", "es"})) << name;
+    for (const auto& wrong : lint(*e)) ADD_FAILURE() << name << ": " << wrong;
+    EXPECT_GT(e->minutes, 0) << name;
+  }
+}
+
+}  // namespace
+}  // namespace lab::exercises
