@@ -7,6 +7,7 @@
 
 #include "base/subprocess.h"
 #include "bootstrap/local/lab.h"
+#include "bootstrap/local/steps.h"
 #include "cli/groups.h"
 #include "cli/report.h"
 
@@ -14,14 +15,17 @@ namespace lab::cli {
 
 namespace {
 
-Result<std::string> kubeconfig_of(const std::string& profile_name) {
+enum class Use { kPrint, kAsk };
+
+Result<std::string> kubeconfig_of(const std::string& profile_name, Use use) {
   LAB_TRY(auto profile, bootstrap::load_profile(profile_name));
   LAB_TRY(auto driver, bootstrap::make_driver(profile));
+  if (use == Use::kAsk) LAB_CHECK(bootstrap::refuse_paused(*driver, profile));   // nobody would answer
   return bootstrap::admin_kubeconfig(profile, *driver);
 }
 
 int kubeconfig(const Invocation& in) {
-  auto text = kubeconfig_of(in.get("profile"));
+  auto text = kubeconfig_of(in.get("profile"), Use::kPrint);
   if (!text) return report(text.error());
   std::fputs(text->c_str(), stdout);
   return kDone;
@@ -36,7 +40,7 @@ Result<void> exec_kubectl(std::vector<std::string> words) {
   if (!words.empty() && words[0] == "--") words.erase(words.begin());
   if (!find_in_path("kubectl"))
     return fail(Code::kNotFound, "kubectl is not installed on this machine", "apt-get install kubernetes-client");
-  LAB_TRY(auto text, kubeconfig_of(profile));
+  LAB_TRY(auto text, kubeconfig_of(profile, Use::kAsk));
   // The credentials go through memory: no file of them is left behind, however kubectl ends.
   int fd = ::memfd_create("kubeconfig", 0);
   if (fd < 0 || ::write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) return fail_errno("hold the kubeconfig");

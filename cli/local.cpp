@@ -5,6 +5,7 @@
 
 #include "base/yaml/yaml.h"
 #include "bootstrap/local/lab.h"
+#include "bootstrap/local/life.h"
 #include "cli/duration.h"
 #include "cli/groups.h"
 #include "cli/report.h"
@@ -82,7 +83,9 @@ int remove(const Invocation& in) {
       std::printf("There is no lab \"%s\"; nothing to delete.\n", name.c_str());
       continue;
     }
-    if (!confirmed(in, "Delete lab \"" + name + "\" with all its nodes and data?")) return kFailed;
+    auto snapshots = bootstrap::snapshots_of(name);
+    const std::string also = snapshots && !snapshots->empty() ? ", " + std::to_string(snapshots->size()) + " snapshots" : "";
+    if (!confirmed(in, "Delete lab \"" + name + "\" with all its nodes" + also + " and data?")) return kFailed;
     if (auto r = bootstrap::delete_lab(name); !r) return report(r.error());
     std::printf("Deleted lab \"%s\".\n", name.c_str());
   }

@@ -20,10 +20,12 @@ Result<void> list(const Invocation& in) {
   LAB_TRY(auto profile, bootstrap::load_profile(in.get("profile")));
   LAB_TRY(auto driver, bootstrap::make_driver(profile));
   LAB_TRY(auto states, driver->list());
+  LAB_TRY(bool paused, driver->paused());
+  const char* up = paused ? "Paused" : "Running";
   for (const auto& n : profile.nodes) {
     bool running = false;
     for (const auto& s : states) running = running || (s.spec.name == n.name && s.running);
-    std::printf("%s\t%s\t%s\n", n.name.c_str(), n.address.c_str(), running ? "Running" : "Stopped");
+    std::printf("%s\t%s\t%s\n", n.name.c_str(), n.address.c_str(), running ? up : "Stopped");
   }
   return {};
 }

@@ -14,7 +14,7 @@ class Sha256 {
   Sha256& operator=(Sha256&&) noexcept;
   ~Sha256();
   void add(std::string_view bytes);
-  std::string finish();   // 32 raw bytes; nothing may be added afterwards
+  std::string finish();  // 32 raw bytes; nothing may be added afterwards
 
  private:
   struct State;

@@ -8,6 +8,7 @@
 #include "bootstrap/common/address.h"
 #include "bootstrap/common/images.h"
 #include "bootstrap/local/kubeconfig_merge.h"
+#include "bootstrap/local/steps.h"
 #include "pki/bootstrap_token.h"
 #include "pki/kubeconfig.h"
 
@@ -17,7 +18,6 @@ namespace res = client::res;
 
 namespace {
 
-constexpr auto kReadyLimit = std::chrono::seconds(120);
 constexpr const char* kForwarding = "net/ipv4/ip_forward";
 constexpr const char* kMarkDirectory = "/var/lib/lab/local";       // inside a node
 constexpr const char* kMemberMark = "/var/lib/lab/local/member";     // its init or join has been completed
@@ -28,17 +28,6 @@ std::string last_line(const ExecResult& r) {
   std::string text = r.err.empty() ? r.out : r.err;
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return text.size() > 2000 ? "..." + text.substr(text.size() - 2000) : text;
-}
-
-// Runs f for every item at the same time; the first error, when all have ended.
-template <class T, class F>
-Result<void> for_each_parallel(const std::vector<T>& items, F f) {
-  std::vector<std::future<Result<void>>> running;
-  for (const auto& item : items) running.push_back(std::async(std::launch::async, [&f, &item] { return f(item); }));
-  Result<void> verdict;
-  for (auto& r : running)
-    if (auto one = r.get(); !one && verdict) verdict = std::move(one);
-  return verdict;
 }
 
 Result<void> exec_checked(NodeDriver& driver, const std::string& node, std::vector<std::string> argv) {
@@ -92,28 +81,6 @@ Result<void> join_node(const Profile& p, NodeDriver& driver, const NodeSpec& nod
 }
 
 
-Result<void> wait_nodes_ready(Cluster& cluster, const Profile& p, Progress& progress) {
-  auto probe = [&]() -> Result<void> {
-    LAB_TRY(auto list, cluster.list(res::nodes));
-    std::string missing;
-    for (const auto& want : p.nodes) {
-      std::string state = "absent";
-      for (const auto& node : json::list(list, "items")) {
-        if (json::str(node, "metadata", "name") != want.name) continue;
-        state = "not ready";
-        for (const auto& c : json::list(node, "status", "conditions"))
-          if (json::str(c, "type") == "Ready")
-            state = json::str(c, "status") == "True" ? "" : std::string(json::str(c, "message"));
-      }
-      if (!state.empty()) missing += (missing.empty() ? "" : "; ") + want.name + ": " + state;
-    }
-    if (missing.empty()) return {};
-    return fail(Code::kUnavailable, missing);
-  };
-  return wait_until(kReadyLimit, "Ready on all nodes", "see lab kubectl describe node, and lab logs --node NODE lab-agent", probe,
-                    [&](const std::string& s) { progress.state(s); });
-}
-
 Result<void> plan_nodes(Profile& p, const StartOptions& o) {
   const std::size_t wanted = o.nodes > 0 ? static_cast<std::size_t>(o.nodes) : std::max<std::size_t>(p.nodes.size(), 1);
   if (wanted > kLastNode - kFirstNode) return fail(Code::kInvalid, "at most " + std::to_string(kLastNode - kFirstNode) + " nodes fit into a lab");
@@ -141,17 +108,13 @@ Result<Profile> make_profile(const StartOptions& o) {
   return p;
 }
 
-Result<void> merge_user_kubeconfig(Profile& p, NodeDriver& driver, Progress& progress) {
-  LAB_TRY(auto admin, admin_kubeconfig(p, driver));
-  auto file = user_kubeconfig();
-  auto made = merge_context(file, p.name, admin);
-  if (!made) {
-    progress.warn(made.error().text());
-    return {};
-  }
-  p.kubeconfig_made = p.kubeconfig_made || *made;
-  p.kubeconfig = file.path;
-  return save_profile(p);
+Result<Reborn> nodes_not_running(const Profile& p, NodeDriver& driver) {
+  Reborn out{.since = std::chrono::system_clock::now()};
+  for (const auto& node : p.nodes) out.nodes.insert(node.name);
+  LAB_TRY(auto states, driver.list());
+  for (const auto& state : states)
+    if (state.running) out.nodes.erase(state.spec.name);
+  return out;
 }
 
 Result<void> bring_up_node(const Profile& p, NodeDriver& driver, const NodeSpec& node) {
@@ -171,6 +134,7 @@ Result<std::string> admin_kubeconfig(const Profile& p, NodeDriver& driver) {
 }
 
 Result<std::unique_ptr<Cluster>> open_cluster(const Profile& p, NodeDriver& driver) {
+  LAB_CHECK(refuse_paused(driver, p));
   LAB_TRY(auto text, admin_kubeconfig(p, driver));
   LAB_TRY(auto config, client::parse_kubeconfig(text));
   return Cluster::connect(std::move(config));
@@ -187,14 +151,24 @@ Result<void> start_lab(const StartOptions& o) {
   } else {
     LAB_TRY(p, make_profile(o));
   }
+  if (!p.restoring.empty()) {
+    LAB_TRY(auto restoring, make_driver(p));
+    LAB_CHECK(complete_restore(p, *restoring, progress));
+  }
   LAB_CHECK(plan_nodes(p, o));
   LAB_TRY(auto driver, make_driver(p));
+  LAB_TRY(bool paused, driver->paused());
+  if (paused) {
+    progress.step("unpause", "Letting the paused nodes go on");
+    LAB_CHECK(driver->unpause());
+  }
   progress.step("network", "Bridge " + p.network.bridge + ", " + p.network.subnet.text());
   LAB_CHECK(save_profile(p));   // first: whatever is made from here on, delete knows of it
   LAB_CHECK(driver->prepare());
   LAB_CHECK(set_sysctl(kForwarding, "1"));
 
   progress.step("nodes", "Starting " + std::to_string(p.nodes.size()) + " nodes");
+  LAB_TRY(auto reborn, nodes_not_running(p, *driver));
   LAB_CHECK(for_each_parallel(p.nodes, [&](const NodeSpec& n) { return driver->start(n); }));
   // Images are imported while the control plane comes up: neither waits for the other.
   auto images = std::async(std::launch::async, [&]() -> Result<void> {
@@ -230,7 +204,7 @@ Result<void> start_lab(const StartOptions& o) {
   }
   progress.step("ready", "Waiting for all nodes to be Ready");
   LAB_TRY(auto cluster, open_cluster(p, *driver));
-  LAB_CHECK(wait_nodes_ready(*cluster, p, progress));
+  LAB_CHECK(wait_nodes_ready(*cluster, p, progress, reborn));
   if (o.merge_kubeconfig) LAB_CHECK(merge_user_kubeconfig(p, *driver, progress));
   progress.done();
   std::printf("\nDone! Lab \"%s\" runs %zu nodes. kubectl is configured to use it: kubectl get nodes\n", p.name.c_str(), p.nodes.size());
@@ -265,15 +239,20 @@ Result<std::vector<NodeStatus>> lab_status(const std::string& profile) {
   LAB_TRY(auto p, load_profile(profile));
   LAB_TRY(auto driver, make_driver(p));
   LAB_TRY(auto states, driver->list());
+  LAB_TRY(bool paused, driver->paused());
   std::vector<NodeStatus> out;
   for (std::size_t i = 0; i < p.nodes.size(); ++i) {
     const auto& node = p.nodes[i];
     NodeStatus s{.name = node.name, .type = i == 0 ? "Control Plane" : "Worker", .address = node.address, .host = "Stopped", .kubelet = "Stopped"};
     for (const auto& state : states)
-      if (state.spec.name == node.name && state.running) s.host = "Running";
+      if (state.spec.name == node.name && state.running) s.host = paused ? "Paused" : "Running";
     if (i == 0) {
       s.apiserver = "Stopped";
       s.kubeconfig = p.kubeconfig.empty() ? "Missing" : "Configured";
+    }
+    if (s.host == "Paused") {   // nothing in it can be asked
+      s.kubelet = "Paused";
+      if (i == 0) s.apiserver = "Paused";
     }
     if (s.host == "Running") {
       auto listed = driver->exec(node.name, {.argv = {"lab", "services", "-o", "json"}, .timeout_seconds = 10});
@@ -300,8 +279,9 @@ Result<std::string> add_node(const std::string& profile, const std::string& name
     LAB_CHECK(check_profile_name(name));
     p.nodes.back().name = name;
   }
-  LAB_CHECK(save_profile(p));
   LAB_TRY(auto driver, make_driver(p));
+  LAB_CHECK(refuse_paused(*driver, p));
+  LAB_CHECK(save_profile(p));
   const auto& node = p.nodes.back();
   LAB_CHECK(bring_up_node(p, *driver, node));
   if (is_member(*driver, p.nodes[0].name) && !is_member(*driver, node.name)) LAB_CHECK(join_node(p, *driver, node));
@@ -315,6 +295,7 @@ Result<void> delete_node(const std::string& profile, const std::string& name) {
   if (found == p.nodes.end()) return fail(Code::kNotFound, "there is no node \"" + name + "\"", "lab node list shows them");
   if (found == p.nodes.begin()) return fail(Code::kInvalid, "node \"" + name + "\" is the lab's master", "delete the whole lab: lab delete");
   LAB_TRY(auto driver, make_driver(p));
+  LAB_CHECK(refuse_paused(*driver, p));
   LAB_CHECK(driver->remove(name));
   if (auto cluster = open_cluster(p, *driver)) {
     auto gone = (*cluster)->remove(res::nodes, "", name);
@@ -328,6 +309,7 @@ Result<void> start_node(const std::string& profile, const std::string& name) {
   LAB_TRY(auto lock, ProfileLock::take(profile));
   LAB_TRY(auto p, load_profile(profile));
   LAB_TRY(auto driver, make_driver(p));
+  LAB_CHECK(refuse_paused(*driver, p));
   LAB_CHECK(driver->prepare());
   for (const auto& n : p.nodes)
     if (n.name == name) return bring_up_node(p, *driver, n);
@@ -340,6 +322,7 @@ Result<void> stop_node(const std::string& profile, const std::string& name) {
   for (const auto& n : p.nodes)
     if (n.name == name) {
       LAB_TRY(auto driver, make_driver(p));
+      LAB_CHECK(refuse_paused(*driver, p));
       return driver->stop(name);
     }
   return fail(Code::kNotFound, "there is no node \"" + name + "\"", "lab node list shows them");

@@ -5,9 +5,13 @@
 #include <unistd.h>
 
 #include <cctype>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <thread>
 
 #include "base/json.h"
+#include "base/subprocess.h"
 #include "bootstrap/node/namespace_driver.h"
 
 namespace lab::bootstrap {
@@ -17,6 +21,7 @@ namespace {
 constexpr std::string_view kSuffix = ".json";
 constexpr std::size_t kLongestName = 40;
 constexpr const char* kLockDirectory = "/run/lab";
+constexpr auto kHelperLimit = std::chrono::seconds(10);
 
 json::Object encode(const NodeSpec& n) {
   return {{"name", n.name}, {"address", n.address}, {"memory", n.memory_bytes}, {"cpus", n.cpus}};
@@ -48,22 +53,27 @@ Result<Profile> load_profile(const std::string& name) {
   }
   auto v = json::parse(*text);
   if (!v) return std::unexpected(std::move(v).error().with_context("read " + LabLayout{name}.profile_file()));
+  return decode_profile(name, *v);
+}
+
+Profile decode_profile(const std::string& name, const json::Value& v) {
   Profile p;
   p.name = name;
-  p.driver = json::str(*v, "driver");
-  p.network.bridge = json::str(*v, "bridge");
-  if (auto subnet = Cidr::parse(json::str(*v, "subnet"))) p.network.subnet = *subnet;
-  for (const auto& n : json::list(*v, "nodes")) p.nodes.push_back(decode_node(n));
-  p.token = json::str(*v, "token");
-  p.kubeconfig = json::str(*v, "kubeconfig");
-  p.kubeconfig_made = json::flag(*v, "kubeconfigMade");
-  p.forwarding_before = json::str(*v, "forwardingBefore");
-  p.node_grace_seconds = static_cast<int>(json::num(*v, "nodeGraceSeconds"));
-  p.pod_toleration_seconds = static_cast<int>(json::num(*v, "podTolerationSeconds"));
+  p.driver = json::str(v, "driver");
+  p.network.bridge = json::str(v, "bridge");
+  if (auto subnet = Cidr::parse(json::str(v, "subnet"))) p.network.subnet = *subnet;
+  for (const auto& n : json::list(v, "nodes")) p.nodes.push_back(decode_node(n));
+  p.token = json::str(v, "token");
+  p.kubeconfig = json::str(v, "kubeconfig");
+  p.kubeconfig_made = json::flag(v, "kubeconfigMade");
+  p.forwarding_before = json::str(v, "forwardingBefore");
+  p.node_grace_seconds = static_cast<int>(json::num(v, "nodeGraceSeconds"));
+  p.pod_toleration_seconds = static_cast<int>(json::num(v, "podTolerationSeconds"));
+  p.restoring = json::str(v, "restoring");
   return p;
 }
 
-Result<void> save_profile(const Profile& p) {
+json::Value encode_profile(const Profile& p) {
   json::Array nodes;
   for (const auto& n : p.nodes) nodes.push_back(encode(n));
   json::Value v = json::Object{{"driver", p.driver},
@@ -76,9 +86,16 @@ Result<void> save_profile(const Profile& p) {
                                {"forwardingBefore", p.forwarding_before},
                                {"nodeGraceSeconds", p.node_grace_seconds},
                                {"podTolerationSeconds", p.pod_toleration_seconds}};
-  LAB_CHECK(fs::make_dirs(kLabsDirectory, 0711));
-  return fs::write_file(p.layout().profile_file(), json::dump_pretty(v, 2) + "\n", 0600);
+  if (!p.restoring.empty()) json::set(v, p.restoring, "restoring");
+  return v;
 }
+
+Result<void> save_profile(const Profile& p) {
+  LAB_CHECK(fs::make_dirs(kLabsDirectory, 0711));
+  return fs::write_file(p.layout().profile_file(), json::dump_pretty(encode_profile(p), 2) + "\n", 0600);
+}
+
+std::string profile_flag(const std::string& profile) { return profile == "lab" ? std::string() : " --profile " + profile; }
 
 Result<std::vector<std::string>> list_profiles() {
   std::vector<std::string> out;
@@ -111,9 +128,14 @@ Result<ProfileLock> ProfileLock::take(const std::string& profile) {
   const std::string path = fs::join(kLockDirectory, "profile-" + profile + ".lock");
   int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return fail_errno("open " + path);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  const auto deadline = std::chrono::steady_clock::now() + kHelperLimit;
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     char holder[32] = "";
     (void)!::pread(fd, holder, sizeof holder - 1, 0);
+    if (!process_alive(std::atoi(holder)) && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      continue;
+    }
     ::close(fd);
     return fail(Code::kConflict, "another lab command works on \"" + profile + "\" (pid " + std::string(holder) + ")", "wait for it, or end it");
   }

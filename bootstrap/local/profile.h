@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "bootstrap/node/driver.h"
 #include "bootstrap/node/layout.h"
 #include "bootstrap/node/network.h"
@@ -22,18 +23,25 @@ struct Profile {
   bool kubeconfig_made = false;          // that file did not exist before
   std::string forwarding_before;         // net.ipv4.ip_forward, put back by delete
   int node_grace_seconds = 8, pod_toleration_seconds = 5;
+  std::string restoring;                 // the snapshot whose restore has begun and is not completed; empty: none
 
   LabLayout layout() const { return {name}; }
 };
 
 Result<Profile> load_profile(const std::string& name);     // NotFound says how to make one
 Result<void> save_profile(const Profile& profile);
+json::Value encode_profile(const Profile& profile);         // as it stands in the file
+Profile decode_profile(const std::string& name, const json::Value& text);
 Result<void> forget_profile(const std::string& name);       // the last step of a deletion; repeatable
 Result<std::vector<std::string>> list_profiles();
 Result<void> check_profile_name(const std::string& name);
 Result<std::unique_ptr<NodeDriver>> make_driver(const Profile& profile);
 
-// One command at a time per profile: held until destruction. Conflict names the pid of the one that runs.
+// " --profile NAME" for commands that are shown to people; nothing for the default lab.
+std::string profile_flag(const std::string& profile);
+
+// One command at a time per profile: held until destruction. Conflict names the pid of the one that runs. A command that
+// was killed may leave a helper that lets the lab go on (see life.cpp): that one is waited for.
 class ProfileLock {
  public:
   static Result<ProfileLock> take(const std::string& profile);

@@ -46,6 +46,7 @@ class NodeDriver {
   virtual Result<void> start(const NodeSpec& spec) = 0;            // makes it when it is new
   virtual Result<void> stop(const std::string& name) = 0;          // orderly; keeps its files
   virtual Result<void> remove(const std::string& name) = 0;        // with its files
+  virtual Result<void> halt(const std::string& name) { return stop(name); }   // at once, as without power; keeps its files
   virtual Result<std::vector<NodeState>> list() = 0;
   virtual Result<ExecResult> exec(const std::string& name, ExecRequest request) = 0;   // output captured
   // Replaces this process by one in the node, on this terminal.
@@ -53,6 +54,10 @@ class NodeDriver {
   // A path by which this machine reaches a file of a running node.
   virtual Result<std::string> path_in(const std::string& name, const std::string& path) = 0;
   virtual Result<void> remove_all() = 0;                           // every node, the network, the storage
+  // All processes of all nodes stand still, or go on. In a paused node nothing can be run.
+  virtual Result<void> pause() { return fail(Code::kInvalid, "nodes of this driver cannot be paused"); }
+  virtual Result<void> unpause() { return {}; }
+  virtual Result<bool> paused() { return false; }
 };
 
 }  // namespace lab::bootstrap

@@ -29,6 +29,8 @@ struct LabLayout {
   // Beside the directory, not in it: it is written before anything else is made, and removed after everything else.
   std::string profile_file() const { return base() + ".json"; }
   std::string nodes() const { return fs::join(base(), "nodes"); }
+  std::string nodes_aside() const { return fs::join(base(), "nodes.aside"); }   // the other tree while one is restored
+  std::string snapshots() const { return fs::join(base(), "snapshots"); }
   NodeLayout node(const std::string& name) const { return {fs::join(nodes(), name)}; }
 };
 

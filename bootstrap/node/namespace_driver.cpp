@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/subprocess.h"
 #include "bootstrap/node/cgroups.h"
+#include "bootstrap/node/freezer.h"
 #include "bootstrap/node/process.h"
 #include "bootstrap/node/rootfs.h"
 #include "bootstrap/node/storage.h"
@@ -75,6 +76,7 @@ class NamespaceDriver final : public NodeDriver {
 
   Result<void> stop(const std::string& name) override {
     const auto node = layout_.node(name);
+    LAB_CHECK(unpause());   // only then can it end
     if (int pid = node_pid(node)) {
       ::kill(pid, SIGTERM);
       if (!wait_gone(pid, kStopLimit)) ::kill(pid, SIGKILL);
@@ -87,14 +89,23 @@ class NamespaceDriver final : public NodeDriver {
 
   Result<void> remove(const std::string& name) override {
     const auto node = layout_.node(name);
-    if (int pid = node_pid(node)) {   // its files go: nothing is gained by an orderly end
-      ::kill(pid, SIGKILL);
-      wait_gone(pid, kKillLimit);
-    }
-    LAB_CHECK(stop(name));
+    LAB_CHECK(halt(name));   // its files go: nothing is gained by an orderly end
     LAB_CHECK(fs::remove_all(node.base));
     return refresh_hosts();
   }
+
+  Result<void> halt(const std::string& name) override {
+    if (int pid = node_pid(layout_.node(name))) {
+      ::kill(pid, SIGKILL);
+      LAB_CHECK(unpause());   // a frozen process may take notice of its end only then
+      wait_gone(pid, kKillLimit);
+    }
+    return stop(name);
+  }
+
+  Result<void> pause() override { return freeze_cgroups(lab_cgroup()); }
+  Result<void> unpause() override { return thaw_cgroups(lab_cgroup()); }
+  Result<bool> paused() override { return cgroups_frozen(lab_cgroup()); }
 
   Result<std::vector<NodeState>> list() override {
     std::vector<NodeState> out;
@@ -110,7 +121,7 @@ class NamespaceDriver final : public NodeDriver {
   }
 
   Result<ExecResult> exec(const std::string& name, ExecRequest request) override {
-    LAB_TRY(int pid, running(name));
+    LAB_TRY(int pid, awake(name));
     Command command{.argv = {fs::self_exe(), "node-exec", std::to_string(pid)}, .stdin_text = request.stdin_text};
     for (const auto& [k, v] : request.env) command.argv.push_back(k + "=" + v);
     command.argv.push_back("--");
@@ -121,7 +132,7 @@ class NamespaceDriver final : public NodeDriver {
   }
 
   Result<void> enter(const std::string& name, std::vector<std::string> argv) override {
-    LAB_TRY(int pid, running(name));
+    LAB_TRY(int pid, awake(name));
     std::map<std::string, std::string> env;
     if (const char* term = std::getenv("TERM")) env["TERM"] = term;
     LAB_TRY(int code, exec_in_node(pid, argv, env));
@@ -138,7 +149,8 @@ class NamespaceDriver final : public NodeDriver {
       LAB_TRY(auto names, fs::list_dir(layout_.nodes()));
       for (const auto& name : names) LAB_CHECK(remove(name));
     }
-    LAB_CHECK(end_cgroups(fs::join("lab", layout_.profile)));
+    LAB_CHECK(unpause());
+    LAB_CHECK(end_cgroups(lab_cgroup()));
     // The parent of all labs goes with the last of them; another lab's cgroups keep it.
     LAB_TRY(auto hierarchies, cgroup_hierarchies());
     for (const auto& h : hierarchies) ::rmdir(fs::join(h.mount_point, "lab").c_str());
@@ -147,13 +159,23 @@ class NamespaceDriver final : public NodeDriver {
   }
 
  private:
-  std::string cgroup_path(const std::string& name) const { return "lab/" + layout_.profile + "/" + name; }
+  std::string lab_cgroup() const { return "lab/" + layout_.profile; }
+  std::string cgroup_path(const std::string& name) const { return lab_cgroup() + "/" + name; }
 
   Result<int> running(const std::string& name) {
     if (int pid = node_pid(layout_.node(name))) return pid;
     if (!fs::exists(layout_.node(name).spec_file()))
       return fail(Code::kNotFound, "there is no node \"" + name + "\" in lab \"" + layout_.profile + "\"", "lab node list shows them");
     return fail(Code::kUnavailable, "node \"" + name + "\" is not running", "start it: lab node start " + name);
+  }
+
+  // What enters a paused node stands still with it, and its caller would wait for ever.
+  Result<int> awake(const std::string& name) {
+    LAB_TRY(int pid, running(name));
+    LAB_TRY(bool still, paused());
+    if (!still) return pid;
+    return fail(Code::kUnavailable, "lab \"" + layout_.profile + "\" is paused",
+                "let it go on: lab unpause" + (layout_.profile == "lab" ? std::string() : " --profile " + layout_.profile));
   }
 
   Result<void> refresh_hosts() {

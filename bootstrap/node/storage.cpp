@@ -1,12 +1,15 @@
 #include "bootstrap/node/storage.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/subprocess.h"
@@ -49,6 +52,22 @@ Result<void> make_storage(const LabLayout& layout) {
     LAB_CHECK(run_checked({.argv = {"mount", "-o", "loop", layout.disk_image(), layout.base()}}));
   }
   return fs::make_dirs(layout.nodes());
+}
+
+Result<std::uint64_t> storage_free(const LabLayout& layout) {
+  LAB_TRY(auto here, fs::free_bytes(layout.base()));
+  if (!is_mount_point(layout.base())) return here;
+  LAB_TRY(auto below, fs::free_bytes(kLabsDirectory));
+  return std::min(here, below);
+}
+
+void trim_storage(const LabLayout& layout) {
+  if (!is_mount_point(layout.base())) return;
+  int fd = ::open(layout.base().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  fstrim_range all{.start = 0, .len = ~0ull, .minlen = 0};
+  ::ioctl(fd, FITRIM, &all);
+  ::close(fd);
 }
 
 Result<void> remove_storage(const LabLayout& layout) {

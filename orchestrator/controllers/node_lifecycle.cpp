@@ -59,7 +59,20 @@ Task<void> NodeLifecycleController::run(std::stop_token stop) {
   co_await scope.close();
 }
 
+// It has its turn every monitor period. Much later means that it could hear nobody meanwhile: each node is given what was
+// left of its grace, instead of all being lost at the moment in which everything goes on.
+void NodeLifecycleController::allow_for_absence() {
+  const TimePoint now = context_.loop.now();
+  const Duration away = awake_ ? now - *awake_ : Duration::zero();
+  awake_ = now;
+  if (away <= 2 * options_.monitor_period) return;
+  for (auto& [name, seen] : seen_) seen.at += away;
+  log::info("this process stood still; the nodes' silence is not counted",
+            {{"seconds", std::chrono::duration_cast<std::chrono::seconds>(away).count()}});
+}
+
 void NodeLifecycleController::look_around() {
+  allow_for_absence();
   auto nodes = nodes_.list();
   all_silent_ = !nodes.empty() && std::none_of(nodes.begin(), nodes.end(),
                                                [](const ObjectPtr& node) { return condition_is(*node, "Ready"); });
@@ -84,6 +97,7 @@ const NodeLifecycleController::Seen& NodeLifecycleController::note_heartbeat(con
 }
 
 Task<Result<void>> NodeLifecycleController::check(std::string name) {
+  allow_for_absence();
   ObjectPtr node = nodes_.get(name);
   if (!node) co_return Result<void>();
   const Seen& seen = note_heartbeat(*node);

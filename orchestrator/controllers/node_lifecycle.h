@@ -1,7 +1,8 @@
 // Node lifecycle: notices nodes that have fallen silent, taints them, and evicts their pods.
 //
 // A node is heard from through its Lease in kube-node-lease or a change of its status; times are this process's
-// monotonic clock since it saw the change, so clocks of the machines need not agree. When no node at all is ready the
+// monotonic clock since it saw the change, so clocks of the machines need not agree. Time in which this process itself
+// stood still (a paused lab, a suspended machine) is nobody's silence. When no node at all is ready the
 // fault is more likely here or in the network: then NoExecute taints are taken away, and nothing is evicted.
 #pragma once
 
@@ -37,6 +38,7 @@ class NodeLifecycleController final : public Controller {
   Task<Result<void>> put_taints(client::ObjectPtr node);
   Task<void> mark_pods_not_ready(std::string node);
   void look_around();
+  void allow_for_absence();
   const Seen& note_heartbeat(const json::Value& node);
 
   Context& context_;
@@ -46,6 +48,7 @@ class NodeLifecycleController final : public Controller {
   client::Informer& pods_;
   client::WorkQueue queue_;
   std::map<std::string, Seen> seen_;
+  std::optional<TimePoint> awake_;  // when this controller last had its turn
   bool all_silent_ = false;
 };
 

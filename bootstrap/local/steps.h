@@ -1,0 +1,46 @@
+// Steps that several verbs of the local lab share.
+#pragma once
+
+#include <chrono>
+#include <future>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bootstrap/common/cluster.h"
+#include "bootstrap/common/progress.h"
+#include "bootstrap/local/profile.h"
+
+namespace lab::bootstrap {
+
+// Runs f for every item at the same time; the first error, when all have ended.
+template <class T, class F>
+Result<void> for_each_parallel(const std::vector<T>& items, F f) {
+  std::vector<std::future<Result<void>>> running;
+  for (const auto& item : items) running.push_back(std::async(std::launch::async, [&f, &item] { return f(item); }));
+  Result<void> verdict;
+  for (auto& r : running)
+    if (auto one = r.get(); !one && verdict) verdict = std::move(one);
+  return verdict;
+}
+
+// Nodes that have begun a new life at this time: what the store says of them may be of their last one.
+struct Reborn {
+  std::chrono::system_clock::time_point since;
+  std::set<std::string> nodes;
+};
+// Until every node of the profile is Ready, and the reborn ones have said so themselves in their new life.
+Result<void> wait_nodes_ready(Cluster& cluster, const Profile& profile, Progress& progress, const Reborn& reborn);
+
+// Puts the lab's context into the calling user's kubeconfig, and notes that in the profile. A file that cannot be
+// changed is a warning.
+Result<void> merge_user_kubeconfig(Profile& profile, NodeDriver& driver, Progress& progress);
+
+// Conflict while the lab is paused: for verbs that would wait for ever.
+Result<void> refuse_paused(NodeDriver& driver, const Profile& profile);
+
+// A restore that was cut off is completed from its snapshot; the profile is as it stands afterwards. The lab's lock is
+// held.
+Result<void> complete_restore(Profile& profile, NodeDriver& driver, Progress& progress);
+
+}  // namespace lab::bootstrap
