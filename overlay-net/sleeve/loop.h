@@ -1,0 +1,87 @@
+// Internal to this folder: the loop of a Sleeve, in four parts that share what it holds.
+//   loop.cpp      the thread, what the outside sets and asks
+//   outbound.cpp  TUN to UDP
+//   inbound.cpp   UDP to TUN, and on to other peers
+//   control.cpp   heartbeats and handshakes
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "overlay-net/sleeve/frame.h"
+#include "overlay-net/sleeve/peers.h"
+#include "overlay-net/sleeve/reassembly.h"
+
+namespace lab::overlay {
+
+class Sleeve::Loop {
+ public:
+  explicit Loop(SleeveOptions options) : options(std::move(options)) {}
+  ~Loop();
+  Result<void> open();
+  void run_in_thread();
+
+  const SleeveOptions options;
+
+  // From outside.
+  void set_peers(std::vector<SleevePeer> peers);
+  void set_next_hops(std::map<PeerName, PeerName> via);
+  std::vector<SleevePeerStatus> status();
+  SleeveCounters counters();
+
+ private:
+  using Bytes = std::span<std::uint8_t>;
+  using ConstBytes = std::span<const std::uint8_t>;
+
+  class Lock;  // of the outside: takes turns with the loop
+  void run();
+  void wake();
+  bool encrypts() const { return authenticator_ != nullptr; }
+  bool hears(const PeerState& p, TimePoint now) const;
+  std::size_t overhead() const { return wire::kHead + (encrypts() ? wire::kTag : 0); }
+
+  // outbound.cpp
+  bool pump_tun();
+  void send_frame(const Frame& frame);
+  void send_fragments(PeerState& peer, const Frame& frame, unsigned room);
+  void emit(PeerState& peer, Session* session, wire::Head head, ConstBytes a, Bytes b);
+  void flush_out();
+
+  // inbound.cpp
+  bool pump_udp();
+  void take_datagram(const sockaddr_in& from, Bytes datagram);
+  void forward(const wire::Head& head, Bytes datagram);
+  bool open_sealed(PeerState& peer, const wire::Head& head, Bytes datagram, Bytes& text);
+  void take_text(PeerState& peer, const wire::Head& head, Bytes text);
+  void take_packet(PeerState& peer, bool needs_checksum, Bytes packet);
+  void write_joined();
+
+  // control.cpp
+  TimePoint tick(TimePoint now);  // when the next one is due
+  void probe(PeerState& peer, TimePoint now);
+  void say_hello(PeerState& peer, TimePoint now);
+  void take_handshake(PeerState& peer, const wire::Head& head, ConstBytes text);
+  void send_control(PeerState& peer, Session* session, wire::Kind kind, ConstBytes text, std::uint8_t key = 0);
+  void set_problem(PeerState& peer, std::string problem);
+
+  int tun_ = -1, udp_ = -1, wake_ = -1;
+  std::unique_ptr<Authenticator> authenticator_;
+  std::thread thread_;
+  std::atomic<bool> stop_ = false;
+  std::atomic<int> waiting_ = 0;
+  std::mutex mutex_;  // of all below; the loop holds it but while it waits
+
+  PeerTable peers_;
+  SleeveCounters counters_;
+  std::unique_ptr<SendBatch> out_, on_;  // of our own; for others
+  std::unique_ptr<ReceiveBatch> in_;
+  std::vector<std::uint8_t> frames_, made_;  // read from the TUN; heads and sealed datagrams
+  std::size_t made_used_ = 0;
+  Coalescer joined_;
+  Reassembly fragments_;
+  TimePoint next_tick_{};
+};
+
+}  // namespace lab::overlay

@@ -1,0 +1,62 @@
+// Internal to this folder: what the loop knows of each peer, and who is responsible for which address.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <unordered_set>
+
+#include "overlay-net/crypto/handshake.h"
+#include "overlay-net/sleeve/pmtu.h"
+#include "overlay-net/sleeve/sleeve.h"
+#include "overlay-net/sleeve/udp.h"
+
+namespace lab::overlay {
+
+using TimePoint = std::chrono::steady_clock::time_point;
+
+struct PeerState {
+  PeerState(SleevePeer p, std::uint16_t port, unsigned most, KeyRing::Limits limits)
+      : peer(std::move(p)), address(socket_address(peer.underlay, port)), keys(limits), pmtu(most) {}
+
+  SleevePeer peer;
+  std::uint32_t first = 1, last = 0;  // addresses of its pods, host order
+  sockaddr_in address;
+  PeerState* via = nullptr;  // who gets its datagrams; null: itself
+  KeyRing keys;
+  std::optional<Initiator> initiator;  // of the exchange that is going on
+  std::uint8_t last_key = 0;
+  int hellos = 0;  // of this exchange
+  TimePoint next_hello{}, next_hint{}, next_answer{};
+  PmtuSearch pmtu;
+  TimePoint next_probe{}, heard{};  // heard: the last answer to a probe
+  bool was_heard = false;
+  std::uint64_t probes = 0;
+  std::uint32_t fragmented = 0;
+  std::string problem;  // of the handshake
+  std::uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0;
+
+  bool owns(std::uint32_t a) const { return first <= a && a <= last; }
+  const sockaddr_in& next_hop() const { return via ? via->address : address; }
+};
+
+class PeerTable {
+ public:
+  // Keeps the state of peers that are as they were.
+  void assign(std::vector<SleevePeer> peers, const SleeveOptions& options);
+  void set_next_hops(std::map<PeerName, PeerName> via);
+
+  PeerState* find(const PeerName& id) const;
+  PeerState* responsible(std::uint32_t address) const;  // whose pod range holds it
+  bool is_underlay(std::uint32_t network_order) const { return underlays_.contains(network_order); }
+  const std::vector<std::unique_ptr<PeerState>>& all() const { return peers_; }
+
+ private:
+  void index();
+
+  std::vector<std::unique_ptr<PeerState>> peers_;  // by id
+  std::vector<PeerState*> ranges_;                 // those that have one, by its first address
+  std::unordered_set<std::uint32_t> underlays_;
+  std::map<PeerName, PeerName> via_;
+};
+
+}  // namespace lab::overlay

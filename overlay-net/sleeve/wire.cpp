@@ -1,0 +1,71 @@
+#include "overlay-net/sleeve/wire.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace lab::overlay::wire {
+namespace {
+
+template <class N>
+void put(std::uint8_t* out, N v) {
+  for (std::size_t i = 0; i < sizeof v; ++i) out[i] = static_cast<std::uint8_t>(v >> (8 * (sizeof v - 1 - i)));
+}
+
+template <class N>
+N get(const std::uint8_t* in) {
+  N v = 0;
+  for (std::size_t i = 0; i < sizeof v; ++i) v = static_cast<N>(v << 8 | in[i]);
+  return v;
+}
+
+}  // namespace
+
+void write(const Head& head, std::uint8_t* out) {
+  out[0] = static_cast<std::uint8_t>(kVersion << 4 | static_cast<std::uint8_t>(head.kind));
+  out[1] = head.flags;
+  out[2] = head.hops;
+  out[3] = head.key;
+  std::ranges::copy(head.from.bytes, out + 4);
+  std::ranges::copy(head.to.bytes, out + 10);
+  put(out + 16, head.counter);
+}
+
+std::optional<Head> read(std::span<const std::uint8_t> d) {
+  if (d.size() < kHead || d[0] >> 4 != kVersion) return {};
+  const std::uint8_t kind = d[0] & 15;
+  if (kind < 1 || kind > 7 || d[1] > (kNeedsChecksum | kSealed)) return {};
+  if (d[1] & kSealed && d.size() < kHead + kTag) return {};
+  Head head{.kind = static_cast<Kind>(kind), .flags = d[1], .hops = d[2], .key = d[3]};
+  std::copy_n(d.begin() + 4, 6, head.from.bytes.begin());
+  std::copy_n(d.begin() + 10, 6, head.to.bytes.begin());
+  head.counter = get<std::uint64_t>(d.data() + 16);
+  return head;
+}
+
+void write(const FragmentHead& head, std::uint8_t* out) {
+  put(out, head.packet);
+  put(out + 4, head.offset);
+  put(out + 6, head.total);
+}
+
+std::optional<FragmentHead> read_fragment(std::span<const std::uint8_t> text) {
+  if (text.size() <= FragmentHead::kSize) return {};
+  FragmentHead head{get<std::uint32_t>(text.data()), get<std::uint16_t>(text.data() + 4),
+                    get<std::uint16_t>(text.data() + 6)};
+  const std::size_t bytes = text.size() - FragmentHead::kSize;
+  if (head.offset + bytes > head.total) return {};
+  return head;
+}
+
+void write(const Probe& probe, std::uint8_t* out) {
+  put(out, probe.number);
+  put(out + 8, probe.size);
+  put(out + 10, std::uint16_t(0));
+}
+
+std::optional<Probe> read_probe(std::span<const std::uint8_t> text) {
+  if (text.size() < Probe::kSize) return {};
+  return Probe{get<std::uint64_t>(text.data()), get<std::uint16_t>(text.data() + 8)};
+}
+
+}  // namespace lab::overlay::wire
