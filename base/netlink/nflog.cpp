@@ -41,7 +41,9 @@ Result<void> ask(int fd, const nl::Message& message, const std::string& what) {
       if (m->nlmsg_type != NLMSG_ERROR) continue;  // a packet that came first
       int error = -static_cast<nlmsgerr*>(NLMSG_DATA(m))->error;
       if (error == 0) return {};
-      if (error == EBUSY) return fail(Code::kConflict, what + ": another program reads this group");
+      if (error == EBUSY || error == EPERM) {
+        return fail(Code::kConflict, what + ": another program reads this group, or the right CAP_NET_ADMIN is missing");
+      }
       if (error == EINVAL || error == EOPNOTSUPP) {
         return fail(Code::kUnavailable, what + ": the kernel lacks nfnetlink_log", "run 'modprobe nfnetlink_log'");
       }

@@ -60,6 +60,12 @@ void nodes(PolicyTable& t) {
                      {on("list watch", "core", "endpoints namespaces pods services"),
                       on("list watch", "discovery.k8s.io", "endpointslices")},
                      ""});
+  // What a pod network asks that enforces NetworkPolicies.
+  t.roles.push_back({"",
+                     "lab:node-network",
+                     {on("list watch", "core", "namespaces pods"),
+                      on("list watch", "networking.k8s.io", "networkpolicies")},
+                     ""});
   t.bindings.push_back({"", "system:node", "ClusterRole", "system:node", {}});
   t.bindings.push_back({"", "system:node-proxier", "ClusterRole", "system:node-proxier", {"User:system:kube-proxy"}});
   t.bindings.push_back(
@@ -70,6 +76,8 @@ void nodes(PolicyTable& t) {
   // The agent answers for its node's Services and DNS itself, under the node's own identity.
   t.bindings.push_back({"", "lab:node-proxier", "ClusterRole", "system:node-proxier", {"Group:system:nodes"}});
   t.bindings.push_back({"", "lab:node-dns", "ClusterRole", "system:coredns", {"Group:system:nodes"}});
+  // So does the pod network, which runs under the node's identity as well.
+  t.bindings.push_back({"", "lab:node-network", "ClusterRole", "lab:node-network", {"Group:system:nodes"}});
   t.bindings.push_back({"",
                         "kubeadm:kubelet-api-admin",
                         "ClusterRole",
