@@ -1,5 +1,6 @@
 #include "overlay-net/agent/agent.h"
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "overlay-net/agent/api.h"
 
@@ -25,6 +26,8 @@ OverlayAgent::OverlayAgent(AgentOptions options) : options_(std::move(options)),
 OverlayAgent::~OverlayAgent() = default;
 
 Result<void> OverlayAgent::start(Scope& scope) {
+  // A host that has just booted has nothing in /run yet.
+  LAB_CHECK(fs::make_dirs(options_.core.socket_path.substr(0, options_.core.socket_path.rfind('/'))));
   LAB_TRY(server_, http::Server::start({.address = "unix:" + options_.core.socket_path, .threads = 1},
                                        [this](http::Request request, http::ResponseWriter& writer) {
                                          return serve_agent_api(core_, std::move(request), writer);
