@@ -14,11 +14,12 @@
 #include "cli/duration.h"
 #include "cli/groups.h"
 #include "cli/report.h"
+#include "cli/store.h"
 #include "orchestrator/apiserver/server.h"
 #include "orchestrator/client/lease.h"
 #include "orchestrator/controllers/manager.h"
 #include "orchestrator/scheduler/scheduler.h"
-#include "orchestrator/store/etcd/etcd.h"
+#include "orchestrator/store/migrate.h"
 #include "pki/certificate_set.h"
 
 namespace lab::cli {
@@ -82,26 +83,12 @@ apiserver::Identity component(const char* name) {
   return {.username = name, .groups = {std::string(apiserver::kMastersGroup), std::string(apiserver::kAuthenticatedGroup)}};
 }
 
-Result<std::unique_ptr<store::Store>> open_store(const Invocation& in) {
-  const std::string kind = in.get("store");
-  if (kind.empty() || kind == "embedded") {
-    const std::string data = in.get("data-dir");
-    LAB_CHECK(fs::make_dirs(data, 0700));
-    return store::open_embedded({.path = fs::join(data, "state.db")});
-  }
-  if (!kind.starts_with("etcd="))
-    return fail(Code::kInvalid, "--store " + kind + " is unknown", "embedded, or etcd=https://HOST:2379[,...]");
-  store::EtcdOptions o;
-  std::string rest = kind.substr(5);
-  while (!rest.empty()) {
-    auto comma = rest.find(',');
-    o.cluster.endpoints.push_back(rest.substr(0, comma));
-    rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
-  }
-  o.cluster.ca_file = in.get("etcd-cafile");
-  o.cluster.cert_file = in.get("etcd-certfile");
-  o.cluster.key_file = in.get("etcd-keyfile");
-  return store::open_etcd(std::move(o));
+StoreChoice store_choice(const Invocation& in) {
+  return {.store = in.get("store"),
+          .data_dir = in.get("data-dir"),
+          .ca_file = in.get("etcd-cafile"),
+          .cert_file = in.get("etcd-certfile"),
+          .key_file = in.get("etcd-keyfile")};
 }
 
 std::string lease_identity() {
@@ -152,7 +139,8 @@ void start(Part& part, apiserver::ApiServer& server, const char* user, bool alon
 
 Result<void> serve(const Invocation& in) {
   block_stop_signals();
-  LAB_TRY(auto store, open_store(in));
+  LAB_TRY(auto store, open_store(store_choice(in)));
+  LAB_CHECK(store::refuse_half_migrated(*store));
   const bool alone = !store->shared();
   LAB_TRY(auto server, apiserver::ApiServer::start(server_options(in, store.get())));
   LAB_CHECK(server->wait_ready(kReadyLimit));
