@@ -90,12 +90,13 @@ Member take_member(Reader& r) {
   return m;
 }
 
-// The list is bounded by what the bytes hold; a wrong flag shows as a removal that is done and still being adopted.
 Removal take_removal(Reader& r) {
   Removal x{.id = take_id(r)};
   x.round = r.u32();
   x.heir = take_id(r);
-  x.done = r.u8() != 0;
+  auto done = r.u8();
+  x.done = done == 1;
+  if (done > 1) x.round = kMaxVersion + 1;  // refused below
   if (!take_list(r, x.adopted, kMaxMembers, take_id)) (void)r.rest(), (void)r.u8();
   return x;
 }

@@ -232,8 +232,11 @@ std::optional<std::uint32_t> RingPeer::take() {
   if (left_) return std::nullopt;
   if (auto address = space_.take(owned())) return address;
   urgent_ = true;
-  if (!asking_ && ask_pause_ <= 0) ask_next();
   return std::nullopt;
+}
+
+void RingPeer::ask_now() {
+  if (urgent_ && !left_ && !asking_ && ask_pause_ <= 0) ask_next();
 }
 
 void RingPeer::give_back(std::uint32_t address) {

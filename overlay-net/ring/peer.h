@@ -66,8 +66,9 @@ class RingPeer final : public Gossiper {
   void tick();
 
   // A free address of this peer's own, in use from now on: journal it before anybody hears of it, or give it back. When
-  // there is none, others are being asked: try again a little later.
+  // there is none, ask_now() or the next tick() asks others: try again a little later.
   std::optional<std::uint32_t> take();
+  void ask_now();
   void give_back(std::uint32_t address);
   // Addresses that are in use since before this start; before anything else.
   void claim(std::uint32_t address, bool is_latest = false);

@@ -183,7 +183,7 @@ struct World {
     auto address = n.peer->take();
     if (!address) {
       ++report.refused;
-      return;
+      return n.peer->ask_now();
     }
     if (!calm && chance(2)) {  // before it was written down: nobody has heard of it
       crash(n);
