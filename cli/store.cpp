@@ -104,6 +104,15 @@ Result<void> point_server_to(bootstrap::ServiceManager& services, const StoreCho
   return services.ensure_running(*unit);
 }
 
+Result<store::Migration> move_objects(const StoreChoice& source, const StoreChoice& target) {
+  LAB_TRY(auto from, open_store(source));
+  LAB_TRY(auto to, open_store(target));
+  bootstrap::Progress progress;
+  auto done = store::migrate(*from, *to, [&](const std::string& step) { progress.step("store", step); });
+  if (done) progress.done();
+  return done;
+}
+
 Result<void> migrate_store(const Invocation& in) {
   LAB_CHECK(check_kind("--to", in.get("to")));
   LAB_TRY(auto from_name, source_of(in));
@@ -119,14 +128,12 @@ Result<void> migrate_store(const Invocation& in) {
     return fail(Code::kConflict, "the server runs on this machine (" + std::string(kServer) + ")",
                 "give --stop-server: it is stopped, and started on the new store");
   if (running) LAB_CHECK(services->stop(kServer));
-  store::Migration done;
-  {
-    LAB_TRY(auto from, open_store(source));
-    LAB_TRY(auto to, open_store(target));
-    bootstrap::Progress progress;
-    LAB_TRY(done, store::migrate(*from, *to, [&](const std::string& step) { progress.step("store", step); }));
-    progress.done();
+  auto moved = move_objects(source, target);
+  if (!moved) {
+    if (running) LAB_CHECK(services->restart(kServer));  // on the store that it had: nothing in that has changed
+    return std::unexpected(std::move(moved).error());
   }
+  const store::Migration done = *moved;
   if (from_name == "embedded") {
     LAB_TRY(auto aside, set_aside(source.file()));
     std::printf("The old store is kept as %s.\n", aside.c_str());
