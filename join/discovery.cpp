@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
@@ -7,6 +9,7 @@
 #include "base/yaml/yaml.h"
 #include "bootstrap/common/cluster.h"
 #include "join/join.h"
+#include "orchestrator/api/time.h"
 #include "pki/certificate.h"
 
 namespace lab::join {
@@ -24,9 +27,29 @@ long clock_skew(const http::Response& response) {
   return static_cast<long>(std::time(nullptr) - ::timegm(&tm));
 }
 
+// What a connection's failure most likely means to who joins.
+Error explained(Error error, const client::RestConfig& config) {
+  auto url = http::parse_url(config.server);
+  const std::string port = url ? std::to_string(url->port) : "6443";
+  if (error.sys_errno == ETIMEDOUT || error.code == Code::kTimeout)
+    error.hint = "a firewall drops TCP port " + port + ", or no machine has this address; on the master: ufw allow " + port +
+                 "/tcp, or firewall-cmd --add-port=" + port + "/tcp; then try here: curl -k " + config.server + "/version";
+  else if (error.sys_errno == ECONNREFUSED)
+    error.hint = "no API server listens there: does it run on the master (systemctl status lab-server, or its log "
+                 "/var/log/lab/lab-server.log), and is this its port?";
+  else if (error.sys_errno == EHOSTUNREACH || error.sys_errno == ENETUNREACH)
+    error.hint = "no way leads there: check the address, the master's power, and the route (ip route get " +
+                 (url ? url->host : config.server) + ")";
+  else if (error.message.find(" expired on ") != std::string::npos)
+    error.hint = "the master's certificates have ended; on the master: lab certs renew all";
+  return error;
+}
+
 Result<json::Value> fetch(const client::RestConfig& config) {
   auto cluster = bootstrap::Cluster::connect(config);
-  LAB_TRY(auto response, cluster->raw({.target = kClusterInfoPath}));
+  auto answered = cluster->raw({.target = kClusterInfoPath});
+  if (!answered) return std::unexpected(explained(std::move(answered).error(), config));
+  const auto& response = *answered;
   if (long skew = clock_skew(response); std::labs(skew) > kTolerableSkew)
     return fail(Code::kInvalid, "this machine's clock is " + std::to_string(std::labs(skew)) + " s " +
                                     (skew > 0 ? "ahead of" : "behind") + " the master's; certificates and tokens would not be valid",
@@ -39,8 +62,17 @@ Result<json::Value> fetch(const client::RestConfig& config) {
 }
 
 constexpr const char* kUnknownToken = "unknown-token";
+constexpr const char* kNewToken = "make one on the master: lab token create --print-join-command";
 
 Failure unknown_token(const json::Value& config_map, const pki::BootstrapToken& token) {
+  const std::string when =
+      pki::expired_token_time(json::str(config_map, "metadata", "annotations", pki::kExpiredTokensAnnotation), token.id);
+  if (auto at = api::parse_time(when)) {
+    const auto age = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - *at);
+    return fail(Code::kUnauthorized,
+                "the token \"" + token.id + "\" expired " + api::human_duration(std::max(age, std::chrono::seconds(0))) + " ago (" + when + ")",
+                kNewToken);
+  }
   std::string known;
   for (const auto& [key, value] : json::map(config_map, "data"))
     if (std::string_view(key).starts_with("jws-kubeconfig-"))
@@ -48,7 +80,7 @@ Failure unknown_token(const json::Value& config_map, const pki::BootstrapToken& 
   auto failure = fail(Code::kUnauthorized,
               "the cluster does not know the token \"" + token.id + "\": it has expired, was deleted, or belongs to another cluster" +
                   (known.empty() ? " (no token is valid there now)" : " (valid there now: " + known + ")"),
-              "make one on the master: lab token create --print-join-command");
+              kNewToken);
   failure.error().details = kUnknownToken;
   return failure;
 }
@@ -91,7 +123,11 @@ Result<ClusterInfo> discover(const std::string& host, int port, const pki::Boots
   LAB_TRY(auto untrusted, fetch(open));
   const std::string kubeconfig(json::str(untrusted, "data", "kubeconfig"));
   const auto jws = json::str(untrusted, "data", "jws-kubeconfig-" + token.id);
-  if (jws.empty()) return unknown_token(untrusted, token);
+  if (jws.empty()) {
+    // Where the CA is another one too, that explains more: the master was made anew, or it is another cluster.
+    if (auto met = from_kubeconfig(kubeconfig); met && !skip_pin) LAB_CHECK(check_pins(met->ca_pem, pins));
+    return unknown_token(untrusted, token);
+  }
   if (!pki::verify_cluster_info(kubeconfig, jws, token))
     return fail(Code::kUnauthorized, "the cluster's signature was not made with the secret of the token \"" + token.id + "\"",
                 "check the token for a typing error; lab token list on the master shows it");

@@ -1,6 +1,7 @@
 #include "pki/bootstrap_token.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/crypto/digest.h"
 #include "base/crypto/encoding.h"
@@ -10,9 +11,20 @@ namespace lab::pki {
 namespace {
 
 constexpr std::size_t kIdLength = 6, kSecretLength = 16;
+constexpr std::size_t kExpiredKept = 32;
 
 bool token_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
+}
+
+std::vector<std::string_view> split(std::string_view list, char at) {
+  std::vector<std::string_view> out;
+  while (!list.empty()) {
+    const auto end = std::min(list.find(at), list.size());
+    if (end > 0) out.push_back(list.substr(0, end));
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return out;
 }
 
 }  // namespace
@@ -42,6 +54,24 @@ bool verify_cluster_info(std::string_view kubeconfig, std::string_view jws, cons
   std::string header(jws.substr(0, gap));
   std::string mac = crypto::hmac_sha256(token.secret, header + "." + crypto::base64url_encode(kubeconfig));
   return crypto::equal_constant_time(crypto::base64url_encode(mac), jws.substr(gap + 2));
+}
+
+std::string with_expired_token(std::string_view list, const std::string& id, const std::string& time) {
+  std::vector<std::string> kept;
+  for (auto entry : split(list, ','))
+    if (!entry.starts_with(id + "=")) kept.emplace_back(entry);
+  kept.push_back(id + "=" + time);
+  std::string out;
+  for (std::size_t i = kept.size() > kExpiredKept ? kept.size() - kExpiredKept : 0; i < kept.size(); ++i)
+    out += (out.empty() ? "" : ",") + kept[i];
+  return out;
+}
+
+std::string expired_token_time(std::string_view list, std::string_view id) {
+  for (auto entry : split(list, ','))
+    if (entry.size() > id.size() && entry.starts_with(id) && entry[id.size()] == '=')
+      return std::string(entry.substr(id.size() + 1));
+  return {};
 }
 
 }  // namespace lab::pki

@@ -21,4 +21,12 @@ struct BootstrapToken {
 std::string sign_cluster_info(std::string_view kubeconfig, const BootstrapToken& token);
 bool verify_cluster_info(std::string_view kubeconfig, std::string_view jws, const BootstrapToken& token);
 
+// Ids of tokens that have expired lately, as an annotation of ConfigMap cluster-info: a join that comes too late is told
+// since when. "ID=TIME,ID=TIME", the newest last; ids are public there anyway.
+inline constexpr const char* kExpiredTokensAnnotation = "bootstrap.lab/expired-tokens";
+// `list` with one more; the oldest give way. `time` is RFC 3339.
+std::string with_expired_token(std::string_view list, const std::string& id, const std::string& time);
+// When it expired; empty for one that is not in the list.
+std::string expired_token_time(std::string_view list, std::string_view id);
+
 }  // namespace lab::pki

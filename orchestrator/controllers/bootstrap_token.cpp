@@ -2,6 +2,7 @@
 
 #include "base/crypto/encoding.h"
 #include "base/log.h"
+#include "orchestrator/api/time.h"
 #include "orchestrator/controllers/objects.h"
 #include "pki/bootstrap_token.h"
 
@@ -31,7 +32,9 @@ std::optional<WallTime> expiry_of(const json::Value& secret) {
 }  // namespace
 
 TokenCleaner::TokenCleaner(Context& context)
-    : QueueController(context, "token-cleaner", 1), secrets_(use(res::secrets)) {
+    : QueueController(context, "token-cleaner", 1),
+      secrets_(use(res::secrets)),
+      configmaps_(use(res::configmaps)) {
   secrets_.on_change([this](const ObjectPtr&, const ObjectPtr& now) {
     if (now && is_token(*now)) queue_.add(client::key_of(*now));
   });
@@ -48,7 +51,21 @@ Task<Result<void>> TokenCleaner::reconcile(std::string key) {
     co_return Result<void>();
   }
   log::info("removing an expired bootstrap token", {{"secret", key}});
+  if (field(*secret, "usage-bootstrap-signing") == "true") LAB_CO_CHECK(co_await remember(field(*secret, "token-id"), *expiry));
   co_return co_await delete_observed(context_, secrets_, res::secrets, secret);
+}
+
+Task<Result<void>> TokenCleaner::remember(std::string id, WallTime expiry) {
+  ObjectPtr info = configmaps_.get(kClusterInfo);
+  if (!info) co_return Result<void>();  // a cluster that nobody joins by token
+  const auto list = json::str(*info, "metadata", "annotations", pki::kExpiredTokensAnnotation);
+  json::Value patch = json::Object();
+  json::set(patch, pki::with_expired_token(list, id, api::format_time(expiry)), "metadata", "annotations",
+            pki::kExpiredTokensAnnotation);
+  LAB_CO_TRY(auto written, co_await context_.client.patch(res::configmaps, "kube-public", "cluster-info",
+                                                          client::PatchType::kMerge, std::move(patch)));
+  configmaps_.observe(std::move(written));
+  co_return Result<void>();
 }
 
 ClusterInfoSigner::ClusterInfoSigner(Context& context)

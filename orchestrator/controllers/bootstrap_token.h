@@ -5,14 +5,17 @@
 
 namespace lab::controllers {
 
-// Removes expired Secrets of type bootstrap.kubernetes.io/token.
+// Removes expired Secrets of type bootstrap.kubernetes.io/token, and keeps in cluster-info's annotations when each did
+// (pki::kExpiredTokensAnnotation).
 class TokenCleaner final : public QueueController {
  public:
   explicit TokenCleaner(Context& context);
 
  private:
   Task<Result<void>> reconcile(std::string key) override;
+  Task<Result<void>> remember(std::string id, WallTime expiry);
   client::Informer& secrets_;
+  client::Informer& configmaps_;
 };
 
 // Keeps jws-kubeconfig-ID in cluster-info for every token that may sign, and no others.

@@ -90,7 +90,7 @@ def bad_joins_say_why(lab):
 def an_expired_token_is_told(lab):
     token = _sh(lab, "node1", "lab token create --ttl 2s").strip()
     wait_for("the token is gone", lambda: token[:6] not in _sh(lab, "node1", "kubectl get secrets -n kube-system -o name"))
-    _refused(lab, "node3", f"kubeadm join {JOIN['endpoint']} --token {token} --discovery-token-ca-cert-hash {JOIN['pin']}", "does not know the token", "lab token create")
+    _refused(lab, "node3", f"kubeadm join {JOIN['endpoint']} --token {token} --discovery-token-ca-cert-hash {JOIN['pin']}", f'the token "{token[:6]}" expired ', "s ago (20", "lab token create --print-join-command")
 
 
 def tokens(lab):

@@ -28,6 +28,20 @@ std::vector<std::string> parts_of(const std::string& token) {
   return out;
 }
 
+TEST(ExpiredTokens, AreKeptWithTheirTimeTheNewestLongest) {
+  std::string list;
+  EXPECT_EQ(expired_token_time(list, "aaaaaa"), "");
+  for (int i = 0; i < 40; ++i)
+    list = with_expired_token(list, "id" + std::to_string(1000 + i), "2026-11-22T07:00:" + std::to_string(10 + i) + "Z");
+  EXPECT_EQ(expired_token_time(list, "id1039"), "2026-11-22T07:00:49Z");
+  EXPECT_EQ(expired_token_time(list, "id1008"), "2026-11-22T07:00:18Z");
+  EXPECT_EQ(expired_token_time(list, "id1007"), "") << "the list is bounded";
+  EXPECT_EQ(expired_token_time(list, "id103"), "") << "a part of an id is none";
+  const auto again = with_expired_token(list, "id1039", "2026-11-23T00:00:00Z");
+  EXPECT_EQ(expired_token_time(again, "id1039"), "2026-11-23T00:00:00Z");
+  EXPECT_EQ(again.size(), list.size()) << "once each";
+}
+
 const json::Value kClaims =
     json::Object{{"iss", "https://kubernetes.default.svc"}, {"sub", "system:serviceaccount:a:b"}};
 

@@ -97,6 +97,29 @@ TEST_F(NodesTest, ASilentNodeIsTaintedItsPodsEvictedAndItComesBack) {
   run(body);
 }
 
+// A paused lab: controllers and nodes stand still together, and go on together.
+TEST_F(NodesTest, TimeInWhichTheControllersStoodStillIsNobodysSilence) {
+  options.node_monitor_grace = std::chrono::seconds(3);
+  options.node_monitor_period = milliseconds(200);
+  auto body = [this]() -> Task<void> {
+    co_await ensure_namespace("kube-node-lease");
+    co_await add_node("alive");
+    json::Value lease = parse(R"({"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"alive"},
+                                 "spec":{"holderIdentity":"alive"}})");
+    json::set(lease, api::format_micro_time(Loop::current()->wall()), "spec", "renewTime");
+    co_await create(res::leases, "kube-node-lease", lease);
+    co_await sleep_for(milliseconds(600));  // the controller has had its turn
+    std::this_thread::sleep_for(std::chrono::seconds(4));
+    co_await sleep_for(milliseconds(600));  // and again, before the node is heard
+    auto node = co_await get(res::nodes, "", "alive");
+    EXPECT_TRUE(condition_is(node, "Ready", "True")) << json::dump(json::at(node, "status", "conditions"));
+    EXPECT_TRUE(json::list(node, "spec", "taints").empty());
+    auto lost = [this]() -> Task<bool> { co_return condition_is(co_await get(res::nodes, "", "alive"), "Ready", "Unknown"); };
+    EXPECT_TRUE(co_await until(lost)) << "one that stays silent is lost all the same";
+  };
+  run(body);
+}
+
 TEST_F(NodesTest, DaemonsRunOnEveryFittingNodeAndRoll) {
   auto body = [this]() -> Task<void> {
     co_await add_node("a");
@@ -236,6 +259,11 @@ TEST_F(NodesTest, ClusterInfoIsSignedForEveryTokenAndExpiredTokensGo) {
     co_await create(res::secrets, "kube-system",
                     secret(soon, api::format_time(Loop::current()->wall() + std::chrono::seconds(2))));
     EXPECT_TRUE(co_await until_gone(res::secrets, "kube-system", "bootstrap-token-" + soon.id));
+    auto told = co_await get(res::configmaps, "kube-public", "cluster-info");
+    auto expired = pki::expired_token_time(json::str(told, "metadata", "annotations", pki::kExpiredTokensAnnotation), soon.id);
+    auto since = api::parse_time(expired);
+    EXPECT_TRUE(since && *since <= Loop::current()->wall()) << expired;
+    EXPECT_TRUE(co_await is_signed()) << "the other token is as good as before";
     EXPECT_TRUE(co_await client_->remove(res::secrets, "kube-system", "bootstrap-token-" + token.id));
     auto unsigned_again = [&]() -> Task<bool> {
       auto info = co_await get(res::configmaps, "kube-public", "cluster-info");
