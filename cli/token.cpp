@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "base/fs.h"
+#include "base/yaml/yaml.h"
 #include "bootstrap/init/init.h"
 #include "bootstrap/init/tokens.h"
 #include "cli/duration.h"
@@ -43,6 +44,22 @@ std::string joined(const std::vector<std::string>& parts) {
   return out.empty() ? "<none>" : out;
 }
 
+json::Array texts(const std::vector<std::string>& list) {
+  json::Array out;
+  for (const auto& text : list) out.emplace_back(text);
+  return out;
+}
+
+// kubeadm's BootstrapToken: one document for each token.
+json::Value token_object(const bootstrap::TokenInfo& t) {
+  json::Object out{{"apiVersion", "output.kubeadm.k8s.io/v1alpha3"}, {"kind", "BootstrapToken"}, {"token", t.token.text()}};
+  if (!t.description.empty()) out["description"] = t.description;
+  if (!t.expires.empty()) out["expires"] = t.expires;
+  if (!t.usages.empty()) out["usages"] = texts(t.usages);
+  if (!t.groups.empty()) out["groups"] = texts(t.groups);
+  return out;
+}
+
 std::string left_of(const bootstrap::TokenInfo& t) {
   auto at = api::parse_time(t.expires);
   if (!at) return "<forever>";
@@ -53,12 +70,9 @@ std::string left_of(const bootstrap::TokenInfo& t) {
 Result<void> list_tokens(const Invocation& in) {
   LAB_TRY(auto cluster, Cluster::open(in.get("kubeconfig")));
   LAB_TRY(auto tokens, bootstrap::list_tokens(*cluster));
-  if (in.get("output") == "json") {
-    json::Array out;
+  if (const auto format = in.get("output"); format != "text") {
     for (const auto& t : tokens)
-      out.push_back(json::Object{{"token", t.token.text()}, {"expires", t.expires}, {"usages", joined(t.usages)},
-                                 {"description", t.description}, {"groups", joined(t.groups)}});
-    std::printf("%s\n", json::dump_pretty(out).c_str());
+      std::printf("%s\n", format == "json" ? json::dump_pretty(token_object(t)).c_str() : ("---\n" + yaml::dump(token_object(t))).c_str());
     return {};
   }
   std::printf("%-25s %-10s %-22s %-24s %-55s %s\n", "TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS");
@@ -95,7 +109,7 @@ Commands token_commands() {
        .run = [](const Invocation& in) { return finish(create_token(in)); }},
       {.path = "token list",
        .summary = "Show the tokens",
-       .options = {{.name = "output", .value = "FORMAT", .help = "text or json", .fallback = "text", .letter = "o", .choices = {"text", "json"}}, kKubeconfig},
+       .options = {{.name = "output", .value = "FORMAT", .help = "text, json or yaml", .fallback = "text", .letter = "o", .choices = {"text", "json", "yaml"}}, kKubeconfig},
        .run = [](const Invocation& in) { return finish(list_tokens(in)); }},
       {.path = "token delete",
        .summary = "Delete tokens, by id or whole",

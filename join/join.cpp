@@ -15,6 +15,7 @@
 #include "bootstrap/init/master.h"
 #include "bootstrap/preflight/preflight.h"
 #include "orchestrator/client/client.h"
+#include "pki/certificate.h"
 #include "pki/kubeconfig.h"
 
 namespace lab::join {
@@ -29,8 +30,18 @@ constexpr auto kDiscoveryPause = std::chrono::milliseconds(250);
 // kubeadm's names of phases that are called otherwise here.
 const std::map<std::string, std::string> kPhaseAliases{{"kubelet-wait-bootstrap", "tls-bootstrap"}};
 
+Result<void> read_pins(std::vector<std::string>& pins) {
+  for (auto& pin : pins) {
+    if (!pin.starts_with("file:")) continue;
+    LAB_TRY(auto pem, fs::read_file(pin.substr(5)));
+    LAB_TRY(pin, pki::pin(pem));
+  }
+  return {};
+}
+
 Result<void> complete_options(JoinContext& c) {
   auto& o = c.options;
+  LAB_CHECK(read_pins(o.ca_pins));
   std::string endpoint = o.endpoint;
   if (endpoint.starts_with("https://")) endpoint = endpoint.substr(8);
   auto colon = endpoint.rfind(':');
@@ -55,7 +66,7 @@ Result<void> complete_options(JoinContext& c) {
   }
   if (o.node_name.empty()) o.node_name = bootstrap::host_name();
   if (o.node_ip.empty()) {
-    LAB_TRY(auto chosen, bootstrap::choose_advertise_address());
+    LAB_TRY(auto chosen, bootstrap::choose_address_towards(c.host));
     o.node_ip = chosen.address;
   }
   if (o.cri_socket.empty()) o.cri_socket = bootstrap::find_cri_socket();
@@ -65,6 +76,7 @@ Result<void> complete_options(JoinContext& c) {
 
 Result<void> preflight(JoinContext& c) {
   bootstrap::PreflightInput input{.control_plane = false, .cri_socket = c.options.cri_socket, .node_name = c.options.node_name,
+                                  .image_directory = bootstrap::image_destination(c.options.cri_socket),
                                   .may_change = !c.options.run.dry_run};
   std::vector<std::string> warnings;
   auto verdict = bootstrap::judge_preflight(bootstrap::run_preflight(input), c.options.ignore_preflight, warnings);
@@ -150,11 +162,17 @@ Result<void> control_plane_join(JoinContext& c) {
   return {};
 }
 
-// A kubelet.conf of an earlier join serves only if it is of the same cluster.
+bool certificate_in_time(const std::string& pem) {
+  auto info = pki::inspect(pem);
+  return info && info->not_after > std::chrono::system_clock::now();
+}
+
+// A kubelet.conf of an earlier join serves only if it is of the same cluster, and its certificate has not ended.
 Result<bool> already_joined(const JoinContext& c) {
   auto config = client::load_kubeconfig(kKubeletConfig);
   if (!config) return false;
-  if (config->ca_pem == c.ca_pem && config->server == c.server) return true;
+  if (config->ca_pem == c.ca_pem && config->server == c.server && certificate_in_time(config->certificate_pem))
+    return true;
   // The daemons hold what is about to be removed; they are started anew with what comes.
   for (const char* service : {"lab-agent", "lab-overlay"}) LAB_CHECK(c.services->remove(service));
   LAB_CHECK(fs::remove_file(kKubeletConfig));
@@ -222,6 +240,20 @@ Result<void> kubelet_start(JoinContext& c) {
   return bootstrap::start_node_services(*c.services, node);
 }
 
+// Machines made as copies of one another share what should tell them apart.
+void warn_of_twins(JoinContext& c, bootstrap::Cluster& cluster) {
+  const std::string text = fs::read_file("/etc/machine-id").value_or("");
+  const std::string id = text.substr(0, text.find('\n'));
+  auto nodes = cluster.list(client::res::nodes);
+  if (id.empty() || !nodes) return;
+  for (const auto& node : json::list(*nodes, "items"))
+    if (json::str(node, "status", "nodeInfo", "machineID") == id &&
+        json::str(node, "metadata", "name") != c.options.node_name)
+      c.progress.warn("node \"" + std::string(json::str(node, "metadata", "name")) +
+                      "\" has the same /etc/machine-id (" + id + "): one of the two is a copy of the other; give this one "
+                      "its own: rm /etc/machine-id; systemd-machine-id-setup; then join again");
+}
+
 Result<void> tls_bootstrap(JoinContext& c) {
   const std::string hint = "see the agent's log: " + c.services->log_hint("lab-agent");
   auto on_state = [&](const std::string& s) { c.progress.state(s); };
@@ -241,6 +273,7 @@ Result<void> tls_bootstrap(JoinContext& c) {
         return {};
       },
       on_state));
+  warn_of_twins(c, *cluster);
   LAB_CHECK(fs::remove_file(kBootstrapConfig));
   if (c.options.control_plane) return {};   // it has more to do, and more to say
   c.progress.done();

@@ -21,7 +21,7 @@ struct JoinOptions {
   std::string endpoint;                      // "10.0.0.1:6443"; the port may be left out
   std::string token;                         // for discovery
   std::string tls_token;                     // for the certificate; empty: the same
-  std::vector<std::string> ca_pins;          // sha256:...
+  std::vector<std::string> ca_pins;          // sha256:..., or file:PATH: that of the certificate there
   bool unsafe_skip_ca_verification = false;
   std::string discovery_file;                // a kubeconfig instead of token discovery
   std::string node_name, node_ip, cri_socket;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -80,20 +81,57 @@ void each_address(F f) {
   ::freeifaddrs(all);
 }
 
+// Interfaces by which other machines may reach this one: those of containers and of pods are none.
+bool leads_outside(const std::string& name, unsigned flags) {
+  const bool ours = name.starts_with("lab") || name.starts_with("docker") || name.starts_with("cni") ||
+                    name.starts_with("virbr") || name.starts_with("veth");
+  return !ours && (flags & IFF_UP) && !(flags & IFF_LOOPBACK);
+}
+
+// "; this machine also has 192.168.56.10 (eth1): ..." where a person may have meant another one.
+std::string others_beside(const std::string& chosen) {
+  std::string list;
+  each_address([&](const std::string& name, unsigned flags, const std::string& a) {
+    if (leads_outside(name, flags) && a != chosen) list += (list.empty() ? "" : ", ") + a + " (" + name + ")";
+  });
+  return list.empty() ? "" : "; this machine also has " + list + ": --apiserver-advertise-address chooses";
+}
+
+std::string first_ipv4(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_family = AF_INET;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) return {};
+  const std::string out = address_text(ntohl(reinterpret_cast<sockaddr_in*>(found->ai_addr)->sin_addr.s_addr));
+  ::freeaddrinfo(found);
+  return out;
+}
+
 }  // namespace
+
+Result<ChosenAddress> choose_address_towards(const std::string& host) {
+  const std::string target = host.empty() ? std::string() : first_ipv4(host);
+  const std::string address = target.empty() ? std::string() : source_towards(target.c_str());
+  if (!address.empty() && !address.starts_with("127."))
+    return ChosenAddress{address, "source address of the route to " + host};
+  return choose_advertise_address();
+}
 
 Result<ChosenAddress> choose_advertise_address() {
   // A documentation address (RFC 5737) that no route but the default one covers.
   std::string address = source_towards("192.0.2.1");
-  if (!address.empty() && !address.starts_with("127.")) return ChosenAddress{address, "source address of the default route"};
+  if (!address.empty() && !address.starts_with("127."))
+    return ChosenAddress{address, "source address of the default route" + others_beside(address)};
   ChosenAddress chosen;
   each_address([&](const std::string& name, unsigned flags, const std::string& a) {
-    const bool ours = name.starts_with("lab") || name.starts_with("docker") || name.starts_with("cni") ||
-                      name.starts_with("virbr") || name.starts_with("veth");
-    if (chosen.address.empty() && !ours && (flags & IFF_UP) && !(flags & IFF_LOOPBACK))
+    if (chosen.address.empty() && leads_outside(name, flags))
       chosen = {a, "first address of interface " + name + ", as there is no default route"};
   });
-  if (!chosen.address.empty()) return chosen;
+  if (!chosen.address.empty()) {
+    chosen.why += others_beside(chosen.address);
+    return chosen;
+  }
   return fail(Code::kNotFound, "this machine has no address but loopback",
               "give one with --apiserver-advertise-address, or bring an interface up");
 }

@@ -27,6 +27,10 @@ struct ChosenAddress {
   std::string why;               // "source address of the default route through eth0"
 };
 Result<ChosenAddress> choose_advertise_address();
+// The address from which this machine reaches `host` (a name or an address), which is by which that host and its
+// neighbours reach this machine: where the default route leads through another network (a VM's NAT), not the one above.
+// Without a way to it, as choose_advertise_address().
+Result<ChosenAddress> choose_address_towards(const std::string& host);
 bool is_local_address(const std::string& address);
 std::string host_name();         // lower case
 

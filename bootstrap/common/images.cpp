@@ -29,6 +29,10 @@ bool has_line(const std::string& text, const std::string& wanted) {
 
 }  // namespace
 
+std::string image_destination(const std::string& socket) {
+  return fs::exists(kImagesMark) || !socket.ends_with(kContainerdSocket) ? "" : "/var/lib/containerd";
+}
+
 Result<std::vector<std::string>> bundled_images() {
   const std::string dir = fs::join(bundle_directory(), "images");
   std::vector<std::string> out;

@@ -24,14 +24,21 @@ constexpr Limit kLimits[] = {{"InotifyInstances", "max_user_instances", 128, 102
 }  // namespace
 
 void disk(const PreflightInput& in, Findings& out) {
-  std::string path = in.data_directory;
-  while (path.size() > 1 && !fs::exists(path)) path = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
-  auto free = fs::free_bytes(path);
-  if (free && *free < in.need_bytes)
-    out.push_back({"DiskSpace",
-                   in.data_directory + " needs " + mebibytes(in.need_bytes) + " and its file system has " +
-                       mebibytes(*free) + " free",
-                   "free some space there (du -xh " + path + " | sort -h | tail), then run this again"});
+  struct Place {
+    std::string directory;
+    std::uint64_t need;
+  };
+  for (const auto& place : {Place{in.data_directory, in.need_bytes}, Place{in.image_directory, in.need_image_bytes}}) {
+    if (place.directory.empty()) continue;
+    std::string path = place.directory;
+    while (path.size() > 1 && !fs::exists(path)) path = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+    auto free = fs::free_bytes(path);
+    if (free && *free < place.need)
+      out.push_back({"DiskSpace",
+                     place.directory + " needs " + mebibytes(place.need) + " and its file system has " +
+                         mebibytes(*free) + " free",
+                     "free some space there (du -xh " + path + " | sort -h | tail), then run this again"});
+  }
 }
 
 void inotify(const PreflightInput& in, Findings& out) {

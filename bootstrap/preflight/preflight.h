@@ -24,6 +24,8 @@ struct PreflightInput {
   std::string node_name;
   std::string data_directory = "/var/lib/lab";
   std::uint64_t need_bytes = 200ull << 20;  // what init or join will write, with room to run
+  std::string image_directory;                    // where the runtime will unpack images; empty: not looked at
+  std::uint64_t need_image_bytes = 150ull << 20;  // of the bundled ones
   std::vector<std::string> ranges;          // of pods and services, where they are known: "10.96.0.0/12"
   std::string dns_address;                  // of the cluster's name server, where it is known
   bool may_change = true;                   // forwarding may be switched on

@@ -47,5 +47,19 @@ TEST(Address, WhatIsOfferedIsAnAddressOfThisMachine) {
   }
 }
 
+TEST(Address, ANodesAddressIsThatOfTheWayToItsMaster) {
+  for (const char* host : {"127.0.0.1", "no-such-host.invalid", ""}) {
+    // No way leads to another machine there: it is as for a master.
+    auto chosen = choose_address_towards(host), any = choose_advertise_address();
+    ASSERT_EQ(chosen.has_value(), any.has_value()) << host;
+    if (chosen) EXPECT_EQ(chosen->address, any->address) << host;
+  }
+  auto any = choose_advertise_address();
+  if (!any) return;
+  auto chosen = choose_address_towards("192.0.2.1");
+  ASSERT_TRUE(chosen);
+  EXPECT_TRUE(is_local_address(chosen->address));
+}
+
 }  // namespace
 }  // namespace lab::bootstrap
