@@ -38,7 +38,9 @@ constexpr const char* kDirectories[] = {"/etc/kubernetes/addons", "/etc/kubernet
 // Removed only when nothing of somebody else is in them. /etc/cni/net.d stays: runtimes watch it from their start on,
 // and would not see what comes into a new one.
 constexpr const char* kEmptyDirectories[] = {"/etc/kubernetes", "/etc/lab/units", "/etc/lab", "/opt/cni/bin", "/opt/cni",
-                                             "/var/lib/lab/local", "/var/lib/lab"};
+                                             "/var/lib/lab/local", "/var/lib/lab",
+                                             // Of the runtime, for pods' networks.
+                                             "/var/lib/cni/results", "/var/lib/cni", "/run/netns"};
 
 Result<void> preflight(ResetContext& c) {
   std::vector<std::string> warnings;
@@ -133,9 +135,21 @@ std::vector<std::string> directories_of(const ResetContext& c) {
   return out;
 }
 
+// A file, and what runs have left that were killed while they wrote it.
+Result<void> remove_with_halves(const std::string& path) {
+  LAB_CHECK(fs::remove_file(path));
+  const auto slash = path.rfind('/');
+  const std::string directory = path.substr(0, slash), half = path.substr(slash + 1) + ".tmp-";
+  if (!fs::exists(directory)) return {};
+  LAB_TRY(auto names, fs::list_dir(directory));
+  for (const auto& name : names)
+    if (name.starts_with(half)) LAB_CHECK(fs::remove_file(fs::join(directory, name)));
+  return {};
+}
+
 Result<void> remove_files(ResetContext& c) {
   LAB_CHECK(remove_plugins(c.plugins));
-  for (const char* file : kFiles) LAB_CHECK(fs::remove_file(file));
+  for (const char* file : kFiles) LAB_CHECK(remove_with_halves(file));
   for (const auto& dir : directories_of(c)) LAB_CHECK(fs::remove_all(dir));
   for (const char* dir : kEmptyDirectories) ::rmdir(dir);
   return {};
