@@ -95,13 +95,15 @@ Result<void> judge_facts(const HostFacts& f, const Need& need) {
   return {};
 }
 
-Missing missing_packages(const HostFacts& f) {
+Missing missing_packages(const HostFacts& f, bool control_plane) {
   Missing out;
   if (!f.programs.contains("containerd") && !f.programs.contains("crio")) out.packages.push_back("containerd");
   if (!f.programs.contains("runc") && !f.programs.contains("crun")) out.packages.push_back("runc");
   if (!f.programs.contains("mount")) out.packages.push_back("mount");
   for (const char* manager : {"apt-get", "dnf", "yum", "zypper", "pacman", "apk"})
     if (out.package_manager.empty() && f.programs.contains(manager)) out.package_manager = manager;
+  if (control_plane && !f.programs.contains("etcd"))
+    out.packages.push_back(out.package_manager == "apt-get" ? kDebianEtcd : "etcd");
   return out;
 }
 

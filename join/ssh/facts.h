@@ -44,6 +44,7 @@ struct Missing {
   std::vector<std::string> packages;
   std::string package_manager;  // empty: none that is known
 };
-Missing missing_packages(const HostFacts& facts);
+// A further master needs an etcd besides.
+Missing missing_packages(const HostFacts& facts, bool control_plane = false);
 
 }  // namespace lab::join::ssh

@@ -157,7 +157,7 @@ class HostJoin {
   }
 
   Result<void> agree_to_install() {
-    missing_ = missing_packages(facts_);
+    missing_ = missing_packages(facts_, plan_.control_plane);
     if (missing_.packages.empty()) return {};
     const std::string command = install_command(missing_.package_manager, missing_.packages);
     std::string names;

@@ -1,5 +1,7 @@
 #include "join/ssh/scripts.h"
 
+#include <algorithm>
+
 #include "join/ssh/shell.h"
 
 namespace lab::join::ssh {
@@ -24,7 +26,7 @@ say machine_id "$(cat /etc/machine-id 2>/dev/null)"
 say addresses "$(hostname -I 2>/dev/null)"
 say source "$(ip -4 -o route get "$2" 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p')"
 say os "$(. /etc/os-release 2>/dev/null; echo "$PRETTY_NAME")"
-for c in containerd runc crun mount tar sha256sum setsid apt-get dnf yum zypper pacman apk; do
+for c in containerd runc crun etcd mount tar sha256sum setsid apt-get dnf yum zypper pacman apk; do
   if command -v $c >/dev/null 2>&1; then say have $c; fi
 done
 if [ -S /run/crio/crio.sock ]; then say have crio; fi
@@ -151,6 +153,9 @@ std::string job_script(const JobOptions& o) {
           "apt-get -o DPkg::Lock::Timeout=120 update || echo 'warning: the list of packages could not be refreshed'\n";
     out += (apt ? "apt-get -o DPkg::Lock::Timeout=120" + command.substr(7) : command) + " || finish " +
            std::to_string(kInstallFailed) + "\n";
+    // Debian starts an etcd of its own, on the ports of the one that the master will run.
+    if (std::find(o.install.begin(), o.install.end(), kDebianEtcd) != o.install.end())
+      out += "systemctl disable --now etcd 2>/dev/null || true\n";
   }
   return out + shell_words({lab, "join"}) + " " + shell_words(o.join_arguments) + "\nfinish $?\n# end\n";
 }

@@ -29,6 +29,7 @@ struct JobOptions {
 // The job: installs what was agreed to, joins, and leaves its exit code. kInstallFailed: the package manager's failure.
 inline constexpr int kInstallFailed = 91;
 std::string job_script(const JobOptions& options);
+inline constexpr const char* kDebianEtcd = "etcd-server";
 // "apt-get install -y containerd runc"; empty for a manager that is not known.
 std::string install_command(const std::string& manager, const std::vector<std::string>& packages);
 

@@ -88,6 +88,12 @@ TEST(Facts, MissingPackages) {
   f.programs.insert("crun");
   f.programs.insert("crio");
   EXPECT_TRUE(missing_packages(f).packages.empty()) << "another runtime serves as well";
+  EXPECT_EQ(missing_packages(f, true).packages, std::vector<std::string>{"etcd-server"}) << "a master needs an etcd";
+  f.programs.erase("apt-get");
+  f.programs.insert("dnf");
+  EXPECT_EQ(missing_packages(f, true).packages, std::vector<std::string>{"etcd"});
+  f.programs.insert("etcd");
+  EXPECT_TRUE(missing_packages(f, true).packages.empty());
 }
 
 // The script and its reader together, on this machine.
