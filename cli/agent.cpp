@@ -11,10 +11,12 @@
 #include "base/io/scope.h"
 #include "base/log.h"
 #include "base/netlink/address.h"
+#include "bootstrap/services/service_manager.h"
 #include "cli/daemon.h"
 #include "cli/groups.h"
 #include "cli/report.h"
-#include "join/rotation.h"
+#include "join/keeper.h"
+#include "join/repoint.h"
 #include "join/tls_bootstrap.h"
 #include "orchestrator/client/client.h"
 #include "orchestrator/dns/server.h"
@@ -37,6 +39,20 @@ Result<agent::Taint> parse_taint(const std::string& text) {
                       equals == std::string::npos ? "" : text.substr(equals + 1, colon - equals - 1), text.substr(colon + 1)};
 }
 
+// The clients of the API keep connections to an address that is gone; daemons that start anew do not. Pods live on.
+Result<void> follow_master(const std::string& kubeconfig, const std::string& server) {
+  LAB_CHECK(join::repoint_kubeconfig(kubeconfig, server));
+  log::info("the master has another address; starting anew", {{"server", server}});
+  std::thread([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // the answer is on its way
+    auto services = bootstrap::ServiceManager::detect();
+    if (auto again = services->restart("lab-overlay"); !again)
+      log::warn("the pod network's daemon could not be restarted", {{"why", again.error().text()}});
+    std::_Exit(0);
+  }).detach();
+  return {};
+}
+
 Result<agent::AgentOptions> agent_options(const Invocation& in) {
   agent::AgentOptions o;
   o.node_name = in.get("hostname-override");
@@ -56,6 +72,7 @@ Result<agent::AgentOptions> agent_options(const Invocation& in) {
   o.serving_certificate_pem = serving.certificate_pem;
   o.serving_key_pem = serving.key_pem;
   LAB_TRY(o.client_ca_pem, fs::read_file(kClientCa));
+  o.follow_master = [kubeconfig = in.get("kubeconfig")](const std::string& server) { return follow_master(kubeconfig, server); };
   return o;
 }
 
@@ -119,15 +136,23 @@ Result<void> run_agent(const Invocation& in) {
   LAB_TRY(auto config, client::load_kubeconfig(in.get("kubeconfig")));
   config.user_agent = "lab-agent";
   LAB_TRY(auto options, agent_options(in));
-  Scope scope(thread.loop());
   Parts parts;
+  join::CredentialKeeper keeper({.credentials = credentials, .version = LAB_VERSION, .on_ca = [&](const std::string& bundle) {
+                                   if (auto r = parts.kubelet->reload_client_ca(bundle); !r)
+                                     log::error("the CA bundle could not be used", {{"why", r.error().text()}});
+                                 }});
+  options.node_call = [&keeper](const std::string& method, const std::string&) -> Result<std::string> {
+    if (method == "POST") keeper.poke();
+    return json::dump(keeper.state());
+  };
+  Scope scope(thread.loop());
   Result<void> started;
   on_loop(thread.loop(), [&] { started = start_parts(in, config, std::move(options), scope, parts); });
   if (!started) {
     log::error("the agent could not start", {{"why", started.error().text()}});
     std::_Exit(1);
   }
-  join::rotate_client_certificate(credentials);
+  keeper.run();
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "cli/config_flag.h"
 #include "cli/groups.h"
 #include "cli/report.h"
+#include "join/repoint.h"
 
 namespace lab::cli {
 
@@ -124,6 +125,30 @@ Result<void> repoint_cluster_info(const std::string& from, const std::string& to
   return {};
 }
 
+// The other nodes go on at the new address; those that cannot be told are named, with what to do on them.
+Result<void> tell_nodes(const certs::Renewal& how) {
+  LAB_TRY(auto cluster, Cluster::open(kAdmin));
+  LAB_TRY(auto url, http::parse_url(cluster->config().server));
+  if (url.host != how.new_address) return {};  // they know the control plane by a name that stays
+  const auto& places = how.places;
+  LAB_TRY(auto certificate, fs::read_file(fs::join(places.pki, "apiserver-kubelet-client.crt")));
+  LAB_TRY(auto key, fs::read_file(fs::join(places.pki, "apiserver-kubelet-client.key")));
+  const auto record = bootstrap::read_node_record();
+  LAB_TRY(auto told, join::tell_nodes(*cluster, record ? record->node_name : "", certificate, key,
+                                      cluster->config().server));
+  bool all = true;
+  for (const auto& t : told) {
+    all = all && t.outcome.has_value();
+    std::printf("[renew] Node %s (%s) %s\n", t.node.c_str(), t.address.c_str(),
+                t.outcome ? ("goes on at " + how.new_address).c_str()
+                          : ("could not be told of the new address: " + t.outcome.error().text()).c_str());
+  }
+  if (!all)
+    std::printf("[renew] On each node that could not be told, once: the command that this prints:\n"
+                "  lab token create --print-join-command\n");
+  return {};
+}
+
 Result<std::string> old_address() {
   LAB_TRY(auto config, client::load_kubeconfig(kAdmin));
   LAB_TRY(auto url, http::parse_url(config.server));
@@ -159,10 +184,7 @@ Result<void> use_renewed(const certs::Renewal& how) {
   if (!how.new_address.empty()) {
     LAB_CHECK(repoint_cluster_info(how.old_address, how.new_address));
     for (const char* service : {"lab-agent", "lab-overlay"}) LAB_CHECK(restart_if_there(*services, service));
-    std::printf(
-        "[renew] The other nodes still look for %s. On each, once: the command that this prints:\n"
-        "  lab token create --print-join-command\n",
-        how.old_address.c_str());
+    LAB_CHECK(tell_nodes(how));
   }
   std::printf("\nDone renewing certificates. The API server was restarted and uses them.\n");
   return {};
@@ -259,7 +281,7 @@ Commands certs_commands() {
        .details =
            "Subject and names stay those of the certificate that is there; keys are new; CAs stay. The API server is "
            "restarted with what was renewed.\nWith --new-address, a master whose address changed is set up for the "
-           "new one: its certificates, kubeconfigs, daemons and cluster-info.\n\n" +
+           "new one: its certificates, kubeconfigs, daemons and cluster-info; the other nodes are told.\n\n" +
            row_list(),
        .arguments = {{"NAME", "one of the certificates, or all (the default)", false, false}},
        .options = {{.name = "new-address", .value = "ADDRESS", .help = "This master's address has changed to this one"},

@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "cli/groups.h"
+#include "orchestrator/store/format.h"
 
 namespace lab::cli {
 
@@ -12,7 +13,8 @@ Commands version_commands() {
              if (in.get("output") == "short")
                std::printf("v%s\n", LAB_VERSION);
              else if (in.get("output") == "json")
-               std::printf("{\"version\": \"v%s\", \"kubernetesVersion\": \"v1.32.3\"}\n", LAB_VERSION);
+               std::printf("{\"version\": \"v%s\", \"kubernetesVersion\": \"v1.32.3\", \"dataFormat\": %d}\n", LAB_VERSION,
+                           store::kFormat);
              else
                std::printf("lab v%s (Kubernetes v1.32.3)\n", LAB_VERSION);
              return kDone;

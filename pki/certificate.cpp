@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+
 #include "base/crypto/digest.h"
 #include "base/crypto/encoding.h"
 #include "pki/csr.h"
@@ -152,9 +154,34 @@ Result<Authority> Authority::from_pem(std::string certificate_pem, std::string_v
   LAB_TRY(auto info, inspect(certificate_pem));
   if (!info.is_ca)
     return fail(Code::kInvalid, "the certificate \"" + info.common_name + "\" is not a certificate authority");
-  if (!key_matches(certificate_pem, key))
+  // Of a bundle, the one whose key this is signs: it comes first, as issue() and those who pin a CA expect.
+  const auto all = split_bundle(certificate_pem);
+  const auto own = std::ranges::find_if(all, [&](const std::string& pem) { return key_matches(pem, key); });
+  if (own == all.end())
     return fail(Code::kInvalid, "the key does not belong to the CA certificate \"" + info.common_name + "\"");
-  return Authority(std::move(certificate_pem), std::move(key));
+  if (own == all.begin()) return Authority(std::move(certificate_pem), std::move(key));
+  std::string ordered = *own;
+  for (auto it = all.begin(); it != all.end(); ++it)
+    if (it != own) ordered += *it;
+  return Authority(std::move(ordered), std::move(key));
+}
+
+Result<std::string> Authority::cross_sign(std::string_view ca_pem) const {
+  auto other = read_certificate(ca_pem);
+  if (!other) return openssl_failure("no certificate could be read from this PEM text");
+  auto issuer = read_certificate(certificate_pem_);
+  X509Ptr cert(X509_new());
+  X509_set_version(cert.get(), X509_VERSION_3);
+  set_serial(cert.get());
+  X509_set1_notBefore(cert.get(), X509_get0_notBefore(other.get()));
+  X509_set1_notAfter(cert.get(), X509_get0_notAfter(issuer.get()));
+  X509_set_subject_name(cert.get(), X509_get_subject_name(other.get()));
+  X509_set_pubkey(cert.get(), X509_get0_pubkey(other.get()));
+  add_extension(cert.get(), issuer.get(), NID_basic_constraints, "critical,CA:TRUE");
+  add_extension(cert.get(), issuer.get(), NID_key_usage, "critical,digitalSignature,keyEncipherment,keyCertSign");
+  add_extension(cert.get(), issuer.get(), NID_subject_key_identifier, "hash");
+  add_extension(cert.get(), issuer.get(), NID_authority_key_identifier, "keyid");
+  return sign(cert.get(), issuer.get(), key_);
 }
 
 Result<std::string> Authority::issue(const CertificateSpec& spec, const PrivateKey& key) const {

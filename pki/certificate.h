@@ -45,13 +45,18 @@ class Authority {
   // A new self-signed CA. NotBefore is dated back by an hour, so that a joining machine's slow clock does not refuse it.
   static Authority create(const std::string& common_name, std::chrono::hours validity, KeyAlgorithm algorithm);
   static Authority create(const std::string& common_name, std::chrono::hours validity, PrivateKey key);
-  // Invalid when the key is not the certificate's, or it is no CA.
+  // The certificate may be a bundle, as in the middle of a CA's rotation: the one that the key belongs to signs, and comes
+  // first in certificate_pem(). Invalid when the key is none's, or it is no CA.
   static Result<Authority> from_pem(std::string certificate_pem, std::string_view key_pem);
 
   Result<std::string> issue(const CertificateSpec& spec, const PrivateKey& key) const;
   // Signs a request as it is (subject and names from it) for the given uses; the request's own signature is checked.
   Result<std::string> sign_request(std::string_view csr_pem, bool server_auth, bool client_auth,
                                    std::chrono::seconds validity) const;
+
+  // Another CA's subject and key, vouched for by this one (RFC 4949: cross-certificate): sent behind a leaf of the other
+  // CA, it lets those who trust this one alone verify the leaf.
+  Result<std::string> cross_sign(std::string_view ca_pem) const;
 
   const std::string& certificate_pem() const { return certificate_pem_; }
   std::string key_pem() const { return key_.pem(); }

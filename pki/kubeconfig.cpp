@@ -55,4 +55,25 @@ json::Value make_kubeconfig(const KubeconfigSpec& s) {
 
 std::string kubeconfig_text(const KubeconfigSpec& s) { return yaml::dump(make_kubeconfig(s)); }
 
+Result<std::string> with_cluster(std::string_view kubeconfig, const std::string& ca_pem, const std::string& server) {
+  LAB_TRY(auto config, yaml::parse(kubeconfig));
+  std::string wanted;
+  for (const auto& context : json::list(config, "contexts"))
+    if (json::str(context, "name") == json::str(config, "current-context"))
+      wanted = json::str(context, "context", "cluster");
+  bool found = false;
+  auto* clusters = json::ensure(config, "clusters").if_array();
+  if (!clusters) return fail(Code::kInvalid, "this is no kubeconfig: it has no list of clusters");
+  for (auto& entry : *clusters) {
+    // cluster-info names no context, and one cluster.
+    if (json::str(entry, "name") != wanted) continue;
+    found = true;
+    json::erase(entry, "cluster", "certificate-authority");
+    json::set(entry, crypto::base64_encode(ca_pem), "cluster", "certificate-authority-data");
+    if (!server.empty()) json::set(entry, server, "cluster", "server");
+  }
+  if (!found) return fail(Code::kInvalid, "the kubeconfig has no cluster \"" + wanted + "\"");
+  return yaml::dump(config);
+}
+
 }  // namespace lab::pki

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/json.h"
+#include "base/result.h"
 
 namespace lab::pki {
 
@@ -22,5 +24,9 @@ struct KubeconfigSpec {
 json::Value make_kubeconfig(const KubeconfigSpec& spec);
 // The JSON value as YAML text in kubectl's order of fields.
 std::string kubeconfig_text(const KubeconfigSpec& spec);
+
+// A kubeconfig's text with another CA, and with another server where that is not empty, in its current context's cluster.
+// The rest stays. Invalid for what is no kubeconfig.
+Result<std::string> with_cluster(std::string_view kubeconfig, const std::string& ca_pem, const std::string& server = {});
 
 }  // namespace lab::pki

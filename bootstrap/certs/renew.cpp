@@ -3,6 +3,7 @@
 #include "base/crypto/encoding.h"
 #include "base/fs.h"
 #include "base/yaml/yaml.h"
+#include "bootstrap/certs/ca_rotation.h"
 #include "bootstrap/certs/certs.h"
 #include "bootstrap/certs/files.h"
 #include "orchestrator/client/client.h"
@@ -44,6 +45,7 @@ Result<Pair> issue(const Row& row, const std::string& old_pem, const std::string
   if (auto key = pki::PrivateKey::from_pem(old_key)) algorithm = key->algorithm();
   auto key = pki::PrivateKey::generate(algorithm);
   LAB_TRY(auto pem, authority->issue(spec, key));
+  if (!row.kubeconfig && row.ca == "ca") pem += chain_behind(how.places, authority->certificate_pem());
   return Pair{pem, key.pem()};
 }
 

@@ -1,6 +1,7 @@
 #include "bootstrap/services/service_manager.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "base/fs.h"
@@ -32,6 +33,7 @@ class Systemd final : public ServiceManager {
   }
 
   Result<void> restart(const std::string& name) override { return systemctl({"restart", name}); }
+  Result<void> stop(const std::string& name) override { return systemctl({"stop", name}); }
 
   Result<void> remove(const std::string& name) override {
     if (!fs::exists(path_of(name))) return {};
@@ -49,7 +51,11 @@ class Systemd final : public ServiceManager {
       if (!file.starts_with("lab-") || !file.ends_with(".service")) continue;
       std::string unit = file.substr(0, file.size() - 8);
       LAB_TRY(auto shown, run({.argv = {"systemctl", "is-active", unit}}));
-      out.push_back({.name = unit, .running = shown.out == "active\n", .last_end = shown.out.substr(0, shown.out.find('\n'))});
+      LAB_TRY(auto pid, run({.argv = {"systemctl", "show", "--property=MainPID", "--value", unit}}));
+      out.push_back({.name = unit,
+                     .running = shown.out == "active\n",
+                     .last_end = shown.out.substr(0, shown.out.find('\n')),
+                     .pid = std::atoi(pid.out.c_str())});
     }
     return out;
   }
@@ -86,17 +92,16 @@ class Supervised final : public ServiceManager {
     return {};
   }
 
+  Result<void> stop(const std::string& name) override {
+    LAB_CHECK(ensure_supervisor());
+    LAB_CHECK(ask_supervisor(json::Object{{"op", "stop"}, {"name", name}}));
+    return await_end(name);
+  }
+
   Result<void> remove(const std::string& name) override {
     LAB_CHECK(fs::remove_file(fs::join(kUnitDirectory, name + ".json")));
     if (!ask_supervisor(json::Object{{"op", "reload"}})) return {};
-    for (int i = 0; i < 150; ++i) {
-      LAB_TRY(auto states, list());
-      bool there = false;
-      for (const auto& s : states) there = there || (s.name == name && s.running);
-      if (!there) return {};
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-    return fail(Code::kTimeout, "the service " + name + " did not stop within 15 s");
+    return await_end(name);
   }
 
   Result<void> release() override {
@@ -119,7 +124,8 @@ class Supervised final : public ServiceManager {
       out.push_back({.name = std::string(json::str(u, "name")),
                      .running = json::flag(u, "running"),
                      .restarts = static_cast<int>(json::num(u, "restarts")),
-                     .last_end = std::string(json::str(u, "lastEnd"))});
+                     .last_end = std::string(json::str(u, "lastEnd")),
+                     .pid = static_cast<int>(json::num(u, "pid"))});
     return out;
   }
 
@@ -128,6 +134,17 @@ class Supervised final : public ServiceManager {
   }
 
  private:
+  Result<void> await_end(const std::string& name) {
+    for (int i = 0; i < 150; ++i) {
+      LAB_TRY(auto states, list());
+      bool there = false;
+      for (const auto& s : states) there = there || (s.name == name && s.running);
+      if (!there) return {};
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    return fail(Code::kTimeout, "the service " + name + " did not stop within 15 s");
+  }
+
   static Result<void> ensure_supervisor() {
     const json::Value probe = json::Object{{"op", "list"}};
     if (ask_supervisor(probe)) return {};

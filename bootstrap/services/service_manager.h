@@ -16,6 +16,7 @@ struct ServiceState {
   bool running = false;
   int restarts = 0;
   std::string last_end;
+  int pid = 0;  // 0: it does not run
 };
 
 class ServiceManager {
@@ -26,6 +27,7 @@ class ServiceManager {
   // Writes the unit and starts it; one that runs with another description is restarted.
   virtual Result<void> ensure_running(const Unit& unit) = 0;
   virtual Result<void> restart(const std::string& name) = 0;
+  virtual Result<void> stop(const std::string& name) = 0;   // waits for its end; the unit stays, and restart() starts it
   virtual Result<void> remove(const std::string& name) = 0; // stops it, waits for its end, removes the unit
   // Ends what the manager itself brought to this machine, once its units are gone: our supervisor, with the runtime that
   // it ran. The supervisor that is a local lab's node, and an init system, stay.

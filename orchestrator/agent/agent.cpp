@@ -156,6 +156,10 @@ Result<void> Agent::reload_tls(std::string certificate_pem, std::string key_pem)
   if (!impl_->server) return fail(Code::kNotFound, "the agent runs no HTTPS server");
   return impl_->server->reload_tls(std::move(certificate_pem), std::move(key_pem));
 }
+Result<void> Agent::reload_client_ca(std::string ca_pem) {
+  if (!impl_->server) return fail(Code::kNotFound, "the agent runs no HTTPS server");
+  return impl_->server->reload_client_ca(std::move(ca_pem));
+}
 std::vector<client::ObjectPtr> Agent::pods() const {
   return impl_->pods();
 }

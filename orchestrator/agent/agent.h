@@ -34,6 +34,7 @@ class Agent {
   int port() const;    // of the HTTPS server; 0 when none runs
   bool ready() const;  // the node's Ready condition, as last seen
   Result<void> reload_tls(std::string certificate_pem, std::string key_pem);  // for the serving certificate's renewal
+  Result<void> reload_client_ca(std::string ca_pem);  // for the rotation of the cluster's CA; any thread
   // The pods of this node with the statuses as the agent knows them.
   std::vector<client::ObjectPtr> pods() const;
 

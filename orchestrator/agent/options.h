@@ -1,11 +1,13 @@
 // How an agent is set up. Paths are absolute; names of fields follow the kubelet's configuration where it has them.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "base/io/loop.h"
+#include "base/result.h"
 
 namespace lab::agent {
 
@@ -42,7 +44,12 @@ struct AgentOptions {
   std::string listen_address = "0.0.0.0";
   int port = 10250;
   std::string serving_certificate_pem, serving_key_pem;  // without them no server runs
-  std::string client_ca_pem;                             // signs the API server's client certificate
+  std::string client_ca_pem;                             // signs the API server's client certificate; may be a bundle
+  // Answers /lab/node (GET, POST) for callers that may proxy to the node; returns at once. On a connection thread.
+  std::function<Result<std::string>(const std::string& method, const std::string& body)> node_call;
+  // Called on a connection's thread when the master says (PUT /lab/server) that it has another address now. Empty: it is
+  // not listened to.
+  std::function<Result<void>(const std::string& server)> follow_master;
 
   Duration node_lease_interval = std::chrono::seconds(10);
   Duration node_status_interval = std::chrono::seconds(10);        // how often conditions are looked at

@@ -74,6 +74,7 @@ Result<std::unique_ptr<AgentServer>> AgentServer::start(const AgentOptions& opti
   std::unique_ptr<AgentServer> self(new AgentServer(options, std::move(backend)));
   self->certificate_pem_ = options.serving_certificate_pem;
   self->key_pem_ = options.serving_key_pem;
+  self->client_ca_pem_ = options.client_ca_pem;
   http::ServerOptions http;
   http.address = options.listen_address;
   http.port = options.port;
@@ -83,7 +84,7 @@ Result<std::unique_ptr<AgentServer>> AgentServer::start(const AgentOptions& opti
     TlsServerConfig c;
     c.certificate_chain_pem = agent->certificate_pem_;
     c.private_key_pem = agent->key_pem_;
-    c.client_ca_pem = agent->options_.client_ca_pem;
+    c.client_ca_pem = agent->client_ca_pem_;
     return c;
   };
   LAB_TRY(self->server_,
@@ -100,6 +101,14 @@ Result<void> AgentServer::reload_tls(std::string certificate_pem, std::string ke
     std::lock_guard lock(tls_mutex_);
     certificate_pem_ = std::move(certificate_pem);
     key_pem_ = std::move(key_pem);
+  }
+  return server_->reload_tls();
+}
+
+Result<void> AgentServer::reload_client_ca(std::string ca_pem) {
+  {
+    std::lock_guard lock(tls_mutex_);
+    client_ca_pem_ = std::move(ca_pem);
   }
   return server_->reload_tls();
 }
@@ -159,7 +168,11 @@ Task<void> AgentServer::handle(http::Request request, http::ResponseWriter& writ
     co_await writer.send(error_response(allowed.error()));
     co_return;
   }
-  if (first == "pods" || first == "runningpods") {
+  if (request.path() == "/lab/node" && options_.node_call) {
+    auto answer = options_.node_call(request.method, request.body);
+    co_await writer.send(answer ? text_response(200, std::move(*answer), "application/json")
+                                : error_response(answer.error()));
+  } else if (first == "pods" || first == "runningpods") {
     auto pods = co_await ask<std::vector<ObjectPtr>>(backend_.pods);
     json::Value list{{"kind", "PodList"}, {"apiVersion", "v1"}, {"metadata", json::Object()}};
     json::Array items;
@@ -186,6 +199,12 @@ Task<void> AgentServer::handle(http::Request request, http::ResponseWriter& writ
       auto body = co_await backend_.pool.run([this, &pods, &containers] { return stats_.metrics(pods, *containers); });
       co_await writer.send(text_response(200, std::move(body), "text/plain; version=0.0.4; charset=utf-8"));
     }
+  } else if (request.path() == "/lab/server" && request.method == "PUT" && options_.follow_master) {
+    // The master itself, by its certificate: a token that may reach nodes may not lead one to another master.
+    Result<void> followed = fail(Code::kForbidden, "only the API server's certificate may say this");
+    if (!request.peer.certificate_subject_cn.empty())
+      followed = co_await backend_.pool.run([this, &request] { return options_.follow_master(request.body); });
+    co_await writer.send(followed ? text_response(200, "ok") : error_response(followed.error()));
   } else {
     co_await writer.send(text_response(404, "404 page not found\n"));
   }

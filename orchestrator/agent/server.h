@@ -1,7 +1,7 @@
 // AgentServer: the agent's HTTPS interface, as the API server, metrics collectors and people's tools use it.
 //
 //   /healthz /pods /runningpods /containerLogs/NS/POD/CONTAINER /exec/... /attach/... /portForward/NS/POD /run/...
-//   /stats/summary /metrics/resource /metrics
+//   /stats/summary /metrics/resource /metrics /lab/node; PUT /lab/server: the API server's URL from now on
 //
 // Callers show a client certificate of the cluster's CA (group system:masters or name kube-apiserver-kubelet-client),
 // or a bearer token that the API server knows and lets do so (TokenReview, SubjectAccessReview). Handlers run on the
@@ -56,6 +56,7 @@ class AgentServer {
   void stop() { server_->shutdown(Duration::zero()); }
   int port() const { return server_->port(); }
   Result<void> reload_tls(std::string certificate_pem, std::string key_pem);
+  Result<void> reload_client_ca(std::string ca_pem);  // new connections are checked against this bundle
 
  private:
   AgentServer(const AgentOptions& options, ServerBackend backend)
@@ -74,7 +75,7 @@ class AgentServer {
   ServerBackend backend_;
   StatsCollector stats_;
   std::mutex tls_mutex_;
-  std::string certificate_pem_, key_pem_;
+  std::string certificate_pem_, key_pem_, client_ca_pem_;
   std::unique_ptr<http::Server> server_;  // last: its threads end before the rest goes
 };
 

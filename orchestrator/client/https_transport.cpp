@@ -99,11 +99,13 @@ class HttpsTransport final : public Transport {
     return out;
   }
 
-  // Only where the request surely had no effect: refused by the authenticator, or never sent.
+  // Only where the request surely had no effect: refused by the authenticator, or never sent, be it that the server's
+  // certificate is of a CA that the file may know by now (kIo: no TLS connection came about).
   template <class R, class Status>
   bool worth_reloading(const R& result, Status status) const {
     if (!config_.reload) return false;
-    return result ? status(*result) == 401 : result.error().code == Code::kUnavailable;
+    if (result) return status(*result) == 401;
+    return result.error().code == Code::kUnavailable || result.error().code == Code::kIo;
   }
 
   // True when there are other credentials now than those just used.

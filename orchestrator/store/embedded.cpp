@@ -1,5 +1,6 @@
 // The embedded store: composes the lock, the writer and the reader.
 #include "orchestrator/store/file_lock.h"
+#include "orchestrator/store/format.h"
 #include "orchestrator/store/reader.h"
 #include "orchestrator/store/writer.h"
 
@@ -9,13 +10,13 @@ namespace {
 
 class EmbeddedStore final : public Store {
  public:
-  static Result<std::unique_ptr<Store>> open(EmbeddedOptions options) {
+  static Result<std::unique_ptr<Store>> open(EmbeddedOptions options, const std::string& program) {
     auto store = std::make_unique<EmbeddedStore>();
     // A file system given by the caller has no place for a lock file, and no second process either.
     if (options.vfs.empty()) {
       LAB_TRY(store->lock_, FileLock::acquire(options.path));
     }
-    LAB_TRY(auto write_db, open_database(options.path, options.vfs));
+    LAB_TRY(auto write_db, open_database(options.path, options.vfs, program));
     LAB_TRY(Meta meta, read_meta(write_db));
     LAB_TRY(auto read_db, sqlite::Database::open(options.path, options.vfs));
     LAB_TRY(auto history, History::open(std::move(read_db)));
@@ -53,7 +54,10 @@ std::string prefix_end(std::string prefix) {
 }
 
 Result<std::unique_ptr<Store>> open_embedded(EmbeddedOptions options) {
-  return EmbeddedStore::open(std::move(options));
+  return EmbeddedStore::open(std::move(options), {});
+}
+Result<std::unique_ptr<Store>> open_embedded(EmbeddedOptions options, std::string program) {
+  return EmbeddedStore::open(std::move(options), program);
 }
 
 }  // namespace lab::store

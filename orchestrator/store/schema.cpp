@@ -1,15 +1,18 @@
+#include "orchestrator/store/format.h"
 #include "orchestrator/store/schema.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <iterator>
+
 namespace lab::store {
 
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x4c414253;  // "LABS"
-constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kSchemaVersion = kFormat;
 
 // created: revision at which the key began to exist; previous: revision of the value before, 0 at the beginning.
 // A null value is a deletion. The view is for people.
@@ -30,6 +33,15 @@ constexpr const char* kTables = R"sql(
     WHERE value IS NOT NULL AND revision = (SELECT max(revision) FROM changes WHERE key = c.key);
 )sql";
 
+// Since version 2: which programs have had the file open, for those who meet a version that they cannot read.
+constexpr const char* kProgramsTable = R"sql(
+  CREATE TABLE programs (version TEXT PRIMARY KEY, since TEXT NOT NULL) STRICT, WITHOUT ROWID;
+)sql";
+
+// What leads from each version to the next one; row i begins at version i + 1.
+constexpr const char* kMigrations[] = {kProgramsTable};
+static_assert(std::size(kMigrations) + 1 == kFormat);
+
 // SQLite would make the file with the umask's mode; its log takes the mode of the database.
 Result<void> make_private(const std::string& path) {
   int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -45,6 +57,37 @@ Result<void> make_private(const std::string& path) {
   return {};
 }
 
+// " (lab v0.3.0 had it open last)", where that is known.
+std::string last_program(sqlite::Database& db) {
+  auto rows = db.prepare("SELECT version FROM programs ORDER BY since DESC LIMIT 1");
+  if (!rows) return {};
+  auto row = rows->step();
+  return row && *row ? " (" + std::string(rows->bytes(0)) + " had it open last)" : std::string();
+}
+
+// All or nothing: a file whose migration was cut off is of its old version.
+Result<void> migrate(sqlite::Database& db, std::int64_t version) {
+  LAB_CHECK(db.exec("BEGIN IMMEDIATE"));
+  for (auto v = version; v < kSchemaVersion; ++v) {
+    auto done = db.exec(kMigrations[v - 1]);
+    if (!done) {
+      (void)db.exec("ROLLBACK");
+      return std::unexpected(std::move(done).error().with_context("bring the store from format " + std::to_string(v) +
+                                                                  " to " + std::to_string(v + 1)));
+    }
+  }
+  LAB_CHECK(db.exec(("PRAGMA user_version = " + std::to_string(kSchemaVersion)).c_str()));
+  return db.exec("COMMIT");
+}
+
+Result<void> note_program(sqlite::Database& db, const std::string& program) {
+  if (program.empty()) return {};
+  LAB_TRY(auto row, db.prepare("INSERT INTO programs VALUES (?, datetime('now')) ON CONFLICT (version) DO UPDATE SET "
+                               "since = excluded.since"));
+  row.bind_text(1, program);
+  return row.run();
+}
+
 Result<void> check_or_make_tables(sqlite::Database& db) {
   LAB_TRY(auto application, db.integer("PRAGMA application_id"));
   LAB_TRY(auto version, db.integer("PRAGMA user_version"));
@@ -52,6 +95,7 @@ Result<void> check_or_make_tables(sqlite::Database& db) {
   if (application == 0 && version == 0 && tables == 0) {
     LAB_CHECK(db.exec("BEGIN IMMEDIATE"));
     LAB_CHECK(db.exec(kTables));
+    for (const char* step : kMigrations) LAB_CHECK(db.exec(step));
     LAB_CHECK(db.exec(("PRAGMA application_id = " + std::to_string(kApplicationId)).c_str()));
     LAB_CHECK(db.exec(("PRAGMA user_version = " + std::to_string(kSchemaVersion)).c_str()));
     return db.exec("COMMIT");
@@ -59,17 +103,17 @@ Result<void> check_or_make_tables(sqlite::Database& db) {
   if (application != kApplicationId)
     return fail(Code::kIo, "store " + db.path() + ": this SQLite database belongs to another program",
                 "give the store a path of its own");
-  if (version != kSchemaVersion)
+  if (version < 1 || version > kSchemaVersion)
     return fail(Code::kIo,
-                "store " + db.path() + ": its format is version " + std::to_string(version) + ", this program reads " +
-                    std::to_string(kSchemaVersion),
-                "use the program version that wrote it, or restore a snapshot made by this one");
-  return {};
+                "store " + db.path() + ": its format is version " + std::to_string(version) + last_program(db) +
+                    ", this program reads up to " + std::to_string(kSchemaVersion),
+                "use the program version that wrote it, or a later one; nothing was changed");
+  return version < kSchemaVersion ? migrate(db, version) : Result<void>();
 }
 
 }  // namespace
 
-Result<sqlite::Database> open_database(const std::string& path, const std::string& vfs) {
+Result<sqlite::Database> open_database(const std::string& path, const std::string& vfs, const std::string& program) {
   if (vfs.empty()) LAB_CHECK(make_private(path));
   LAB_TRY(auto db, sqlite::Database::open(path, vfs));
   // FULL: the log is synced before a commit returns. Memory: pages of 4 KiB in the cache, in KiB below.
@@ -79,7 +123,25 @@ Result<sqlite::Database> open_database(const std::string& path, const std::strin
   LAB_CHECK(db.exec("PRAGMA cache_size = -4096"));
   LAB_CHECK(db.exec("PRAGMA journal_size_limit = 16777216"));
   LAB_CHECK(check_or_make_tables(db));
+  LAB_CHECK(note_program(db, program));
   return db;
+}
+
+// https://sqlite.org/fileformat2.html, 1.3: the user version is at offset 60, four bytes, the highest first.
+Result<int> format_of(const std::string& path) {
+  constexpr std::string_view kMagic("SQLite format 3\0", 16);
+  unsigned char header[100];
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    if (errno == ENOENT) return fail(Code::kNotFound, "there is no store " + path);
+    return fail_errno("read the store " + path);
+  }
+  const ssize_t n = ::read(fd, header, sizeof header);
+  ::close(fd);
+  if (n == 0) return kFormat;  // made this moment: its first page is in the log still
+  if (n < static_cast<ssize_t>(sizeof header) || std::string_view(reinterpret_cast<char*>(header), 16) != kMagic)
+    return fail(Code::kIo, "store " + path + ": this is no SQLite database");
+  return header[60] << 24 | header[61] << 16 | header[62] << 8 | header[63];
 }
 
 Result<Meta> read_meta(sqlite::Database& db) {

@@ -27,8 +27,9 @@ struct Entry {
 };
 using Index = std::unordered_map<std::string, Entry>;
 
-// Makes the file (mode 0600) and its tables if needed; refuses what is no store or of a newer version.
-Result<sqlite::Database> open_database(const std::string& path, const std::string& vfs);
+// Makes the file (mode 0600) and its tables if needed, and brings a file of an earlier version to the present one;
+// refuses what is no store or of a newer version. `program`, if not empty, is noted as one that had it open.
+Result<sqlite::Database> open_database(const std::string& path, const std::string& vfs, const std::string& program = {});
 Result<Meta> read_meta(sqlite::Database& db);
 Result<Index> read_index(sqlite::Database& db);
 

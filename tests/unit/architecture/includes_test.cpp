@@ -62,6 +62,8 @@ const std::vector<Row>& rows() {
       {"bootstrap/preflight", plus(kBase, {"bootstrap/common"})},
       {"bootstrap/init",
        plus(kClient, {"bootstrap/common", "bootstrap/etcd", "bootstrap/config", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
+      {"bootstrap/upgrade",
+       plus(kClient, {"bootstrap/common", "bootstrap/phases", "bootstrap/services", "bootstrap/supervise"})},
       {"bootstrap/certs", plus(kClient, {"bootstrap/common", "bootstrap/services"})},
       {"bootstrap/node", plus(kBase, {"bootstrap/common", "bootstrap/supervise"})},
       {"bootstrap/snapshot", {"base", "base/crypto", "bootstrap/node"}},
