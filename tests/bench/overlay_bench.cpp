@@ -1,5 +1,6 @@
-// Throughput between two pods on two nodes over our datapath, beside a VXLAN made by hand with `ip` in the same run;
-// and what wiring one pod takes. Needs root. Usage: overlay_bench [ROUNDS] [SECONDS]
+// Throughput and round trip between two pods on two nodes over each of our paths, beside a VXLAN made by hand with `ip`
+// in the same run, as a table of ratios; and what wiring one pod takes. Needs root. Usage: overlay_bench [ROUNDS]
+// [SECONDS]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +9,8 @@
 #include "base/json.h"
 #include "overlay-net/agent/core.h"
 #include "overlay-net/cni/wiring.h"
+#include "overlay-net/sleeve/sleeve.h"
+#include "tests/netns/support/probe.h"
 #include "tests/netns/support/sandbox.h"
 
 namespace lab::overlay {
@@ -27,21 +30,21 @@ IpAddress underlay(int node) {
   return *IpAddress::parse("192.168.77." + std::to_string(node));
 }
 
-void plug_nodes(test::Sandbox& box, const std::string& prefix) {
+void plug_nodes(test::Sandbox& box, const std::string& prefix, int nodes = 2) {
   box.add(prefix + "wire");
   must(must(Netlink::open_in(box.ns(prefix + "wire"))).create_bridge({.name = "br0", .up = true}));
-  for (int i : {1, 2}) {
+  for (int i = 1; i <= nodes; ++i) {
     auto name = prefix + std::to_string(i);
     box.add(name);
     box.plug(name, "eth0", underlay(i).text() + "/24", prefix + "wire", "br0");
   }
 }
 
-// Ours: the agent's core on both nodes, pods wired as the plugin wires them.
-void make_ours(test::Sandbox& box) {
-  plug_nodes(box, "o");
-  for (int i : {1, 2}) {
-    auto name = "o" + std::to_string(i), pod = "op" + std::to_string(i);
+// Ours: the agent's core on each node, a pod on each wired as the plugin wires it.
+void make_ours(test::Sandbox& box, const std::string& prefix, int nodes = 2) {
+  plug_nodes(box, prefix, nodes);
+  for (int i = 1; i <= nodes; ++i) {
+    auto name = prefix + std::to_string(i), pod = prefix + "p" + std::to_string(i);
     box.add(pod);
     must(in_netns(box.ns(name), [&]() -> Result<void> {
       AgentCore core({.node_name = name,
@@ -49,14 +52,46 @@ void make_ours(test::Sandbox& box) {
                       .state_dir = box.directory() + "/" + name + ".d",
                       .cni_dir = box.directory() + "/" + name + ".d"});
       core.set_pod_cidr(range(i));
-      auto other = "o" + std::to_string(3 - i);
-      core.set_peers({{other, underlay(3 - i), range(3 - i), AgentCore::vtep_mac_of(other)}});
+      std::vector<Peer> peers;
+      for (int k = 1; k <= nodes; ++k) {
+        auto other = prefix + std::to_string(k);
+        if (k != i) peers.push_back({other, underlay(k), range(k), AgentCore::vtep_mac_of(other)});
+      }
+      core.set_peers(std::move(peers));
       LAB_CHECK(core.reconcile());
       LAB_TRY(auto network, core.add_pod({.container_id = pod, .ifname = "eth0"}));
       LAB_CHECK(wire_pod({pod, "eth0", box.path(pod)}, network));
       return {};
     }));
   }
+}
+
+// The same nodes with their routes through the sleeve; with `hop`, 1 and 2 reach each other through 3.
+using Sleeves = std::vector<std::unique_ptr<Sleeve>>;
+PeerName id(int i) {
+  return {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(i)}};
+}
+Sleeves make_sleeved(test::Sandbox& box, const std::string& prefix, const std::string& password, bool hop = false) {
+  const int nodes = hop ? 3 : 2;
+  make_ours(box, prefix, nodes);
+  Sleeves out;
+  for (int i = 1; i <= nodes; ++i) {
+    const auto& ns = box.ns(prefix + std::to_string(i));
+    out.push_back(must(
+        in_netns(ns, [&] { return Sleeve::start({.self = id(i), .underlay = underlay(i), .password = password}); })));
+    auto netlink = must(Netlink::open_in(ns));
+    auto tun = must(netlink.link(kSleeveDevice)).index;
+    must(netlink.change_link(tun, {.up = true, .mtu = 1450}));
+    std::vector<SleevePeer> peers;
+    for (int k = 1; k <= nodes; ++k) {
+      if (k == i) continue;
+      peers.push_back({id(k), std::to_string(k), underlay(k), range(k)});
+      must(netlink.replace_route({.destination = range(k), .link = tun}));
+    }
+    out.back()->set_peers(std::move(peers));
+    if (hop && i < 3) out.back()->set_next_hops({{id(3 - i), id(3)}});
+  }
+  return out;
 }
 
 // The same by hand, without any firewall table.
@@ -113,28 +148,62 @@ double wiring_milliseconds(test::Sandbox& box) {
   return median(took);
 }
 
+// A small question and its answer over one TCP connection between the pods, in microseconds: the median of many.
+double round_trip(test::Sandbox& box, const std::string& prefix) {
+  test::AnswerServer server(box.ns(prefix + "p2"), {.word = "x", .tcp = 9000});
+  test::Connection c(box.ns(prefix + "p1"), "10.244.2.2:9000");
+  c.line();
+  std::vector<double> took;
+  for (int i = 0; i < 1500; ++i) {
+    auto start = std::chrono::steady_clock::now();
+    c.say("question");
+    if (c.line() != "question") return 0;
+    took.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+  }
+  return median(std::move(took));
+}
+
+struct Way {
+  std::string prefix, what, target;
+  std::vector<double> rates, trips;
+};
+
 int bench(int rounds, int seconds) {
   test::Sandbox box;
-  make_ours(box);
   make_by_hand(box);
-  for (const char* server : {"op2", "hp2"}) box.background(server, {"iperf3", "-s"});
-  for (const char* client : {"op1", "hp1"}) {
-    if (!test::eventually([&] { return gigabits(box, client, 1) > 0; })) {
-      std::fprintf(stderr, "%s does not reach the other node\n", client);
+  make_ours(box, "o");
+  auto plain = make_sleeved(box, "s", "");
+  auto sealed = make_sleeved(box, "e", "a password");
+  auto over = make_sleeved(box, "m", "a password", true);
+  std::vector<Way> ways{{"h", "kernel VXLAN made by hand", ""},
+                        {"o", "kernel path", ">= 0.97"},
+                        {"s", "sleeve", ">= 0.7"},
+                        {"e", "sleeve, encrypted", ">= 0.5"},
+                        {"m", "sleeve, encrypted, over a third node", ""}};
+  for (auto& way : ways) {
+    box.background(way.prefix + "p2", {"iperf3", "-s"});
+    if (!test::eventually([&] { return gigabits(box, way.prefix + "p1", 1) > 0; })) {
+      std::fprintf(stderr, "%s: the other node is not reached\n", way.what.c_str());
       return 1;
     }
   }
-  std::vector<double> ours, by_hand, ratios;
   for (int i = 0; i < rounds; ++i) {
-    by_hand.push_back(gigabits(box, "hp1", seconds));
-    ours.push_back(gigabits(box, "op1", seconds));
-    ratios.push_back(ours.back() / by_hand.back());
-    std::printf("round %d: ours %.2f Gbit/s, by hand %.2f Gbit/s, ratio %.3f\n", i + 1, ours.back(), by_hand.back(),
-                ratios.back());
-    std::fflush(stdout);
+    for (auto& way : ways) {
+      way.rates.push_back(gigabits(box, way.prefix + "p1", seconds));
+      way.trips.push_back(round_trip(box, way.prefix));
+    }
   }
-  std::printf("median: ours %.2f Gbit/s, by hand %.2f Gbit/s, ratio of medians %.3f\n", median(ours), median(by_hand),
-              median(ours) / median(by_hand));
+  // The ratio of each round's pair is what a busy machine leaves comparable; the median over rounds stands here.
+  auto ratio = [&](std::vector<double> Way::* figure, const Way& way) {
+    std::vector<double> r;
+    for (int i = 0; i < rounds; ++i) r.push_back((way.*figure)[i] / (ways[0].*figure)[i]);
+    return median(std::move(r));
+  };
+  std::printf("| path | Gbit/s | ratio | target | round trip, us | ratio |\n|---|---|---|---|---|---|\n");
+  for (const auto& way : ways) {
+    std::printf("| %s | %.2f | %.2f | %s | %.1f | %.2f |\n", way.what.c_str(), median(way.rates),
+                ratio(&Way::rates, way), way.target.c_str(), median(way.trips), ratio(&Way::trips, way));
+  }
   std::printf("wiring one pod: %.2f ms\n", wiring_milliseconds(box));
   return 0;
 }
