@@ -18,7 +18,11 @@ Result<void> configure_inside(Netlink& inside, const std::string& ifname, const 
   LAB_TRY(auto device, inside.link(ifname));
   LAB_CHECK(inside.change_link(device.index, {.up = true}));
   LAB_CHECK(inside.replace_address({device.index, network.address}));
-  return inside.replace_route({.destination = {IpAddress::v4(0), 0}, .gateway = network.gateway, .link = device.index});
+  // With an address of its own alone, the pod has its gateway on the link though no prefix says so.
+  return inside.replace_route({.destination = {IpAddress::v4(0), 0},
+                               .gateway = network.gateway,
+                               .link = device.index,
+                               .onlink = network.address.prefix == 32});
 }
 
 }  // namespace

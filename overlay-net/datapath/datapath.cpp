@@ -27,7 +27,7 @@ Result<Datapath> Datapath::open(DatapathConfig config) {
   return Datapath(std::move(config), std::move(netlink));
 }
 
-Result<ReconcileReport> Datapath::reconcile(const std::vector<Peer>& peers) {
+Result<ReconcileReport> Datapath::reconcile(const std::vector<Peer>& peers, const std::vector<Cidr>& local) {
   ReconcileReport report;
   LAB_CHECK(check_range_is_free());
   LAB_TRY(report.mtu, pod_mtu());
@@ -35,9 +35,13 @@ Result<ReconcileReport> Datapath::reconcile(const std::vector<Peer>& peers) {
   LAB_TRY(auto vxlan, ensure_vxlan(report));
   LAB_CHECK(set_parameters(report));
   LAB_CHECK(ensure_link_state(bridge, MacAddress::from_seed("bridge " + config_.vtep_mac.text()), report));
-  LAB_CHECK(ensure_only_address(bridge, {gateway_address(config_.pod_cidr), config_.pod_cidr.prefix}, report));
+  Cidr gateway{gateway_address(config_.pod_cidr), config_.pod_cidr.prefix};
+  auto vtep = Cidr::host(vtep_address(config_.pod_cidr));
+  if (ranges_move()) gateway = vtep = Cidr::host(config_.gateway);
+  LAB_CHECK(ensure_only_address(bridge, gateway, report));
+  if (ranges_move()) LAB_CHECK(ensure_local_routes(bridge, local, report));
   LAB_CHECK(ensure_link_state(vxlan, config_.vtep_mac, report));
-  LAB_CHECK(ensure_only_address(vxlan, Cidr::host(vtep_address(config_.pod_cidr)), report));
+  LAB_CHECK(ensure_only_address(vxlan, vtep, report));
   LAB_TRY(auto programmed, netlink_.fdb(vxlan.index));
   LAB_CHECK(ensure_peers(vxlan, usable(peers, programmed, report), report));
   return report;
@@ -163,10 +167,11 @@ std::vector<Peer> Datapath::usable(std::vector<Peer> peers, const std::vector<Fd
   for (const auto& peer : peers) {
     std::string why;
     auto twin = std::ranges::find_if(out, [&](const Peer& p) { return p.pod_cidr.overlaps(peer.pod_cidr); });
-    if (!peer.underlay.is_v4() || !peer.pod_cidr.address.is_v4() || peer.vtep_mac.empty()) {
+    if (!peer.underlay.is_v4() || (!ranges_move() && !peer.pod_cidr.address.is_v4()) || peer.vtep_mac.empty()) {
       why = "its address, pod range or MAC is not known yet";
     } else if (peer.underlay == config_.underlay) {
       why = "it has this node's own address " + peer.underlay.text();
+    } else if (ranges_move()) {  // the ring sees to it that they do not overlap
     } else if (peer.pod_cidr.overlaps(config_.pod_cidr)) {
       why = "its pod range " + peer.pod_cidr.text() + " overlaps this node's " + config_.pod_cidr.text();
     } else if (twin != out.end()) {
@@ -181,19 +186,43 @@ std::vector<Peer> Datapath::usable(std::vector<Peer> peers, const std::vector<Fd
   return out;
 }
 
+// A range that moves between nodes is routed before it leaves the old route, so that its packets always have a way.
+Result<void> Datapath::ensure_local_routes(const Link& bridge, const std::vector<Cidr>& local,
+                                           ReconcileReport& report) {
+  LAB_TRY(auto have, netlink_.routes(bridge.index));
+  std::vector<Route> wanted;
+  for (const auto& range : local) {
+    wanted.push_back({.destination = range.network(), .link = bridge.index, .protocol = kRouteProtocol});
+  }
+  for (const auto& r : wanted) {
+    if (contains(have, r)) continue;
+    LAB_CHECK(netlink_.replace_route(r));
+    ++report.changes;
+  }
+  for (const auto& r : have) {
+    if (contains(wanted, r) || r.protocol != kRouteProtocol) continue;
+    LAB_CHECK(netlink_.delete_route(r));
+    ++report.changes;
+  }
+  return {};
+}
+
 Result<void> Datapath::ensure_peers(const Link& vxlan, const std::vector<Peer>& peers, ReconcileReport& report) {
   std::vector<Route> routes;
   std::vector<Neighbour> neighbours;
   std::vector<FdbEntry> entries;
   for (const auto& p : peers) {
-    auto vtep = vtep_address(p.pod_cidr);
+    // Where ranges move, the peer's own address is the next hop: on this device it is only a name for its MAC.
+    auto vtep = ranges_move() ? p.underlay : vtep_address(p.pod_cidr);
     entries.push_back({vxlan.index, p.vtep_mac, p.underlay});
     neighbours.push_back({vxlan.index, vtep, p.vtep_mac, true});
-    routes.push_back({.destination = p.pod_cidr.network(),
-                      .gateway = vtep,
-                      .link = vxlan.index,
-                      .onlink = true,
-                      .protocol = kRouteProtocol});
+    for (const auto& range : ranges_move() ? p.ranges : std::vector{p.pod_cidr}) {
+      routes.push_back({.destination = range.network(),
+                        .gateway = vtep,
+                        .link = vxlan.index,
+                        .onlink = true,
+                        .protocol = kRouteProtocol});
+    }
   }
   LAB_TRY(auto have_entries, netlink_.fdb(vxlan.index));
   LAB_TRY(auto have_neighbours, netlink_.neighbours(vxlan.index));

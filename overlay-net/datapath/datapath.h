@@ -3,6 +3,8 @@
 //   bridge lab0       <pod range>.1/24, the pods' gateway; their veth ends are its ports
 //   lab-vxlan         <pod range>.0/32; per peer one onlink route, one permanent neighbour, one forwarding entry
 //
+// With DatapathConfig::gateway both have that address alone, and a peer has a route for each of its ranges.
+//
 // reconcile() brings the kernel to the wanted state from any other and touches only what differs, so repeating it, or
 // starting again with another process, disturbs no packet. It owns everything on its two devices: what is not wanted
 // there is removed. Used from one thread; works on the network namespace of the thread that opened it.
@@ -27,8 +29,11 @@ struct DatapathConfig {
   std::uint32_t vni = 1;
   std::uint16_t port = 6784;
   IpAddress underlay;   // of this node
-  Cidr pod_cidr;        // of this node
+  Cidr pod_cidr;        // of this node; with a gateway: of all nodes
   MacAddress vtep_mac;  // of this node's vxlan device
+  // Set where ranges change hands (the ring): the one address of both devices, out of the node's own. Pods' ranges are
+  // then routed one by one, to a peer by way of its own address.
+  IpAddress gateway;
 };
 
 struct ReconcileReport {
@@ -40,7 +45,8 @@ struct ReconcileReport {
 class Datapath {
  public:
   static Result<Datapath> open(DatapathConfig config);
-  Result<ReconcileReport> reconcile(const std::vector<Peer>& peers);
+  // `local`: ranges of this node's pods, where the configuration has a gateway.
+  Result<ReconcileReport> reconcile(const std::vector<Peer>& peers, const std::vector<Cidr>& local = {});
   const DatapathConfig& config() const { return config_; }
 
   // Removes both devices and so all that hangs on them; absent is fine.
@@ -57,6 +63,8 @@ class Datapath {
   Result<void> set_parameters(ReconcileReport& report);
   std::vector<Peer> usable(std::vector<Peer> peers, const std::vector<FdbEntry>& programmed,
                            ReconcileReport& report) const;
+  Result<void> ensure_local_routes(const Link& bridge, const std::vector<Cidr>& local, ReconcileReport& report);
+  bool ranges_move() const { return !config_.gateway.empty(); }
   Result<void> ensure_peers(const Link& vxlan, const std::vector<Peer>& peers, ReconcileReport& report);
 
   DatapathConfig config_;

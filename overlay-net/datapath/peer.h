@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <string>
+#include <vector>
 
 #include "base/netlink/address.h"
 
@@ -13,6 +14,8 @@ struct Peer {
   IpAddress underlay;   // where its tunnel packets go
   Cidr pod_cidr;        // the pods behind it
   MacAddress vtep_mac;  // of its vxlan device
+  // Where ranges change hands (the ring): the pods behind it, instead of pod_cidr; may be none for now.
+  std::vector<Cidr> ranges;
   bool operator==(const Peer&) const = default;
 };
 

@@ -59,10 +59,6 @@ Result<void> RingPeer::load(std::string_view saved) {
   if (state->founders != state_.founders && !state_.founders.empty() && !state->founders.empty()) {
     config_.tell("the ring's founders are those of its first start, not those given now");
   }
-  if (state->removed(me_)) {  // it left
-    me_.life = random_() | 1;
-    return {};
-  }
   state_ = std::move(*state);
   return {};
 }
@@ -165,11 +161,13 @@ Result<void> RingPeer::received(PeerName from, std::string_view message) {
   sender.name = r.name();
   sender.life = r.u32();
   auto update = r.rest();
-  bool known = kind == Kind::kState || kind == Kind::kAsk || kind == Kind::kAskUrgently || kind == Kind::kNothing;
+  bool is_ask = kind == Kind::kAsk || kind == Kind::kAskUrgently;
+  bool known = is_ask || kind == Kind::kState || kind == Kind::kNothing || kind == Kind::kBye;
   if (!r.good() || !known || sender.name != from) return fail(Code::kInvalid, "not a message about the ring");
   LAB_TRY(auto merged, absorb(update));
-  if (merged.news) broadcast();
-  if (kind == Kind::kAsk || kind == Kind::kAskUrgently) {
+  bool parted = kind == Kind::kBye && remove_who_left(sender);
+  if (merged.news || parted) broadcast();
+  if (is_ask) {
     bool given = state_.registered(sender) && !state_.removed(sender) && !merged.stale;
     bool urgent = kind == Kind::kAskUrgently;
     given = given && (urgent || free() >= 64) && donate(sender);

@@ -77,7 +77,8 @@ class RingPeer final : public Gossiper {
   // kNotFound when there is none of that name (left), kUnavailable while this peer is no member, kInvalid for itself,
   // kConflict when it can be reached.
   Result<void> remove(std::string_view peer);
-  // Hands all space to a peer that is reachable, before this one goes for good. Its addresses must be out of use.
+  // Hands all space to a peer that is reachable and has itself removed by that one, before it goes for good. Its
+  // addresses must be out of use. From then on it neither listens nor gives.
   Result<void> leave();
 
   const MemberId& id() const { return me_; }
@@ -91,7 +92,7 @@ class RingPeer final : public Gossiper {
   std::string why_no_space() const;
 
  private:
-  enum class Kind : char { kState = 's', kAsk = 'a', kAskUrgently = 'u', kNothing = 'n' };
+  enum class Kind : char { kState = 's', kAsk = 'a', kAskUrgently = 'u', kNothing = 'n', kBye = 'b' };
 
   RingPeer(RingConfig config, RingStore& store);
   Result<void> load(std::string_view saved);
@@ -113,6 +114,7 @@ class RingPeer final : public Gossiper {
   bool report_free(RingState& next, bool exactly) const;
 
   bool donate(const MemberId& to);
+  bool remove_who_left(const MemberId& id);
   void ask_next();
   void stop_asking();
   std::uint32_t random(std::uint32_t below) { return static_cast<std::uint32_t>(random_() % below); }

@@ -117,6 +117,16 @@ Result<void> RingPeer::remove(std::string_view peer) {
   return {};
 }
 
+bool RingPeer::remove_who_left(const MemberId& id) {
+  if (!is_member() || id == me_ || !state_.member(id) || state_.removed(id)) return false;
+  RingState next = state_;
+  auto& r = next.add_removal(id);
+  r.heir = me_;
+  r.adopted = {me_};
+  (void)follow(next);
+  return commit(std::move(next)).has_value();
+}
+
 Result<void> RingPeer::leave() {
   if (!is_member()) return {};
   std::uint64_t own = 0, unused = 0;
@@ -145,10 +155,10 @@ Result<void> RingPeer::leave() {
     ++t.version;
     t.free = static_cast<std::uint32_t>(next.span(i).size());
   }
-  next.add_removal(me_).heir = heir;
   LAB_CHECK(commit(std::move(next)));
   left_ = true;
-  send(heir.name, Kind::kState);
+  // The heir removes this peer: its own last words must not know of that, so that those which come late are left aside.
+  send(heir.name, Kind::kBye);
   broadcast();
   return {};
 }

@@ -467,7 +467,8 @@ struct World {
   void describe(const Node& n) {
     const auto& s = n.peer->state();
     note(label(n), " is ", n.peer->id().text(), n.peer->is_member() ? "" : ", no member");
-    for (const auto& m : s.members) note("  member ", m.id.text(), " ", m.nickname, s.registered(m.id) ? "" : " not registered");
+    for (const auto& m : s.members)
+      note("  member ", m.id.text(), " ", m.nickname, s.registered(m.id) ? "" : " not registered");
     for (const auto& r : s.removals) {
       std::string who;
       for (const auto& id : r.adopted) who += " " + id.text();
@@ -478,13 +479,13 @@ struct World {
   }
 
   void check_end() {
-    auto alive = std::ranges::count_if(nodes, [](const auto& n) { return n->founder && !n->dead; });
-    report.had_majority = static_cast<std::size_t>(alive) >= founders.size() / 2 + 1;
     std::string why = "not looked";
     for (int round = 0; round < 60 && !why.empty() && !failed(); ++round) {
       run_until(now + 5000);
       remove_the_dead();
       why = unsettled();
+      auto alive = std::ranges::count_if(nodes, [](const auto& n) { return n->founder && !n->dead; });
+      report.had_majority = static_cast<std::size_t>(alive) >= founders.size() / 2 + 1;
       if (!report.had_majority && round > 5) return check_owners();
     }
     check_owners();

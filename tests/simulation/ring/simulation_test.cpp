@@ -158,8 +158,9 @@ TEST(RingSimulation, TheCheckerNoticesABrokenMerge) {
                         Mistake{"does_not_wait", does_not_wait}, Mistake{"forgets", forgets}}) {
     auto total = run_seeds(1, 400, m.merge, 1);
     EXPECT_FALSE(total.failures.empty()) << m.name << " was not noticed";
-    if (!total.failures.empty()) std::printf("%s: seed %llu: %s\n", m.name, static_cast<unsigned long long>(total.failures.begin()->first),
-                total.failures.begin()->second.c_str());
+    if (!total.failures.empty())
+      std::printf("%s: seed %llu: %s\n", m.name, static_cast<unsigned long long>(total.failures.begin()->first),
+                  total.failures.begin()->second.c_str());
   }
 }
 
