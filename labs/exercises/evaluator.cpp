@@ -136,17 +136,19 @@ Verdict Evaluator::http(const HttpCheck& check) {
 }
 
 Verdict Evaluator::command(const CommandCheck& check) {
-  auto done = run({.node = check.node, .run = check.run}, kCommandLimit);
+  auto done = run({.node = check.node, .run = check.run}, {}, kCommandLimit);
   if (!done) return {.seen = done.error().message};
   const std::string said = done->out + done->err;
   return {.passed = done->exit_code == check.exit_code && found(said, check.matches),
           .seen = "exit code " + std::to_string(done->exit_code) + ": " + first_line(said)};
 }
 
-Result<bootstrap::ExecResult> Evaluator::run(const Script& script, int timeout_seconds) {
+Result<bootstrap::ExecResult> Evaluator::run(const Script& script, std::map<std::string, std::string> env,
+                                             int timeout_seconds) {
+  env["HOME"] = "/root";
   return driver_->exec(
       script.node,
-      {.argv = {"bash", "-lc", "cd; " + script.run}, .env = {{"HOME", "/root"}}, .timeout_seconds = timeout_seconds});
+      {.argv = {"bash", "-lc", "cd; " + script.run}, .env = std::move(env), .timeout_seconds = timeout_seconds});
 }
 
 }  // namespace lab::exercises

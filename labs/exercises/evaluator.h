@@ -1,6 +1,7 @@
 // Evaluator: whether a check holds now, in the lab of a profile. Blocking; changes nothing. One thread at a time.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -22,7 +23,8 @@ class Evaluator {
 
   Verdict evaluate(const Check& check);
   // Of a shell script in a node, as a login shell of root's runs it.
-  Result<bootstrap::ExecResult> run(const Script& script, int timeout_seconds = 180);
+  Result<bootstrap::ExecResult> run(const Script& script, std::map<std::string, std::string> env = {},
+                                    int timeout_seconds = 180);
   const bootstrap::Profile& profile() const { return profile_; }
   bootstrap::NodeDriver& driver() { return *driver_; }
   Result<bootstrap::Cluster*> cluster();

@@ -40,7 +40,7 @@ std::vector<Script> scripts(Fields& parent, const std::string& key) {
   std::vector<Script> out;
   for (auto& f : parent.list(key)) {
     f.require("run");
-    out.push_back({.node = f.text("node", "node1"), .run = f.text("run")});
+    out.push_back({.node = f.text("node", "node1"), .run = f.text("run"), .keep = f.text("keep")});
     f.no_others();
   }
   return out;

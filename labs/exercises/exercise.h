@@ -66,6 +66,7 @@ struct Check {
 struct Script {
   std::string node = "node1";
   std::string run;
+  std::string keep;  // a variable that the scripts after it find its output in; empty: none
 };
 
 struct Step {

@@ -1,6 +1,7 @@
 #include "labs/exercises/session.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/fs.h"
 #include "bootstrap/local/lab.h"
@@ -29,12 +30,21 @@ Result<void> copy_files(Evaluator& lab, const std::string& directory) {
   return {};
 }
 
-Result<void> run_checked(Evaluator& lab, const Script& script, const std::string& what) {
-  auto done = lab.run(script);
-  if (!done) return std::unexpected(std::move(done).error().with_context(what));
-  if (done->exit_code == 0) return {};
-  return fail(Code::kInternal,
-              what + " ended with exit code " + std::to_string(done->exit_code) + ": " + done->out + done->err);
+using Say = std::function<void(const Script&, const bootstrap::ExecResult&)>;
+
+Result<void> run_all(Evaluator& lab, const std::vector<Script>& scripts, const std::string& what, const Say& say) {
+  std::map<std::string, std::string> kept;
+  for (const auto& script : scripts) {
+    auto done = lab.run(script, kept);
+    if (!done) return std::unexpected(std::move(done).error().with_context(what));
+    say(script, *done);
+    if (done->exit_code != 0)
+      return fail(Code::kInternal, what + " ended with exit code " + std::to_string(done->exit_code),
+                  done->out + done->err);
+    while (done->out.ends_with('\n')) done->out.pop_back();
+    if (!script.keep.empty()) kept[script.keep] = done->out;
+  }
+  return {};
 }
 
 std::vector<std::vector<bool>> nothing_passed(const Exercise& e) {
@@ -141,8 +151,8 @@ Result<void> Session::prepare() {
                                   .merge_kubeconfig = merge_kubeconfig_ && exercise_.cluster}));
   LAB_TRY(auto* lab, evaluator());
   LAB_CHECK(copy_files(*lab, exercise_.directory));
-  for (const auto& script : exercise_.setup) LAB_CHECK(run_checked(*lab, script, "prepare the exercise"));
-  return {};
+  return run_all(*lab, exercise_.setup, "the preparation of the exercise",
+                 [](const Script&, const bootstrap::ExecResult&) {});
 }
 
 std::size_t Session::current() const {
@@ -179,16 +189,7 @@ Result<void> Session::solve(const std::function<void(const Script&, const bootst
   const std::size_t step = current();
   if (step == exercise_.steps.size()) return {};
   LAB_TRY(auto* lab, evaluator());
-  for (const auto& script : exercise_.steps[step].solve) {
-    LAB_TRY(auto done, lab->run(script));
-    say(script, done);
-    if (done.exit_code != 0)
-      return fail(Code::kInternal,
-                  "the solution of step " + exercise_.steps[step].name + " ended with exit code " +
-                      std::to_string(done.exit_code),
-                  done.err);
-  }
-  return {};
+  return run_all(*lab, exercise_.steps[step].solve, "the solution of step " + exercise_.steps[step].name, say);
 }
 
 Result<void> end_session(const std::string& profile) {
