@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The tools around a lab: logs of the daemons, files in and out, images built, loaded and listed, kubectl top."""
+"""The tools around a lab: logs of the daemons, files in and out, images built, loaded and listed, kubectl top; and, since
+a lab is there, NetworkPolicies."""
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
+import policy  # noqa: E402
 from labtest import LAB, Lab, check, main, needed, wait_for  # noqa: E402
 
 
@@ -164,4 +166,4 @@ def top_pods(lab):
 
 
 if __name__ == "__main__":
-    main([a_lab_with_something_to_measure, logs, logs_follow, copies, image_build, image_list_and_load, top_nodes, top_pods], Lab(2))
+    main([a_lab_with_something_to_measure, logs, logs_follow, copies, image_build, image_list_and_load, top_nodes, top_pods] + policy.STEPS, Lab(2))
