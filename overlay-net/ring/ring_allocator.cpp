@@ -57,12 +57,14 @@ void RingAllocator::start(Scope& scope) {
 
 Task<void> RingAllocator::keep_ticking(std::stop_token stop) {
   while (!stop.stop_requested()) {
-    {
-      std::lock_guard lock(mutex_);
-      peer_->tick();
-    }
+    tick();
     (void)co_await sleep_for(options_.tick, stop);
   }
+}
+
+void RingAllocator::tick() {
+  std::lock_guard lock(mutex_);
+  peer_->tick();
 }
 
 // Asking goes through the mesh, and so happens on its loop.

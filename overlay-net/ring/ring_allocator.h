@@ -4,9 +4,10 @@
 //   ring->attach(mesh.join("ipam", *ring));
 //   ring->start(scope);
 //
-// Thread-safe. attach(), start(), remove() and leave() are called on the mesh's loop, and the mesh calls its Gossiper
-// there; allocate() and release() come from any thread, also while the mesh is away. Files: STATE_DIR/ring.state,
-// written whole with each change, and STATE_DIR/ring-addresses.journal. Outlives the mesh and the scope's tasks.
+// Thread-safe. attach(), start(), tick(), remove() and leave() are called on the mesh's loop, and the mesh calls its
+// Gossiper there; allocate() and release() come from any thread, also while the mesh is away. Files:
+// STATE_DIR/ring.state, written whole with each change, and STATE_DIR/ring-addresses.journal. Outlives the mesh and the
+// scope's tasks.
 #pragma once
 
 #include <memory>
@@ -31,7 +32,8 @@ class RingAllocator final : public Allocator, public Gossiper {
   static Result<std::unique_ptr<RingAllocator>> open(RingAllocatorOptions options);
   ~RingAllocator() override;
   void attach(Gossip& gossip);
-  void start(Scope& scope);
+  void start(Scope& scope);  // calls tick() as time goes by
+  void tick();
 
   // kTooManyRequests when this peer owns no free address at the moment: others are being asked, ask again.
   Result<Allocation> allocate(const std::string& owner, const std::string& note) override;
