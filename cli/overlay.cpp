@@ -53,6 +53,56 @@ void wait_for_turn(const std::string& socket) {
   }
 }
 
+// How this node proves to other peers that it is of their mesh: by a password, or by the cluster's certificates.
+using MeshCredentials = std::shared_ptr<const overlay::MeshCredentials>;
+using CredentialsSource = std::function<Result<MeshCredentials>()>;
+
+Result<CredentialsSource> mesh_credentials(const Invocation& in, const client::RestConfig& config) {
+  if (in.has("password-file")) {
+    LAB_TRY(auto word, fs::read_file(in.get("password-file")));
+    while (word.ends_with('\n')) word.pop_back();
+    if (word.empty()) return fail(Code::kInvalid, "--password-file: " + in.get("password-file") + " is empty");
+    auto key = std::make_shared<overlay::MeshCredentials>();
+    key->password_key = overlay::mesh_password_key(word);
+    return [key]() -> Result<MeshCredentials> { return key; };
+  }
+  if (config.certificate_pem.empty() || config.ca_pem.empty()) {
+    return fail(Code::kInvalid, "this node has no certificate to show to other peers", "give all nodes the same --password-file");
+  }
+  // Read anew each time: the node's certificate is renewed while this runs.
+  return [config]() -> Result<MeshCredentials> {
+    auto now = config;
+    if (config.reload) {
+      LAB_TRY(now, config.reload());
+    }
+    auto out = std::make_shared<overlay::MeshCredentials>();
+    out->ca_pem = now.ca_pem;
+    out->certificate_pem = now.certificate_pem;
+    out->private_key_pem = now.private_key_pem;
+    return out;
+  };
+}
+
+Result<void> set_mesh(const Invocation& in, const client::RestConfig& config, overlay::AgentOptions& options) {
+  if (in.number("mesh-port") == 0) {
+    options.mesh_off = "--mesh-port 0";
+    return {};
+  }
+  auto credentials = mesh_credentials(in, config);
+  if (!credentials && (in.has("password-file") || in.has("peer"))) return std::unexpected(std::move(credentials).error());
+  if (!credentials) {
+    options.mesh_off = credentials.error().text();
+    log::info("runs without a mesh", {{"reason", options.mesh_off}});
+    return {};
+  }
+  options.mesh = overlay::MeshOptions{.node_name = options.core.node_name,
+                                      .listen = options.core.underlay.text(),
+                                      .port = static_cast<int>(in.number("mesh-port")),
+                                      .peers = in.all("peer"),
+                                      .credentials = std::move(*credentials)};
+  return {};
+}
+
 Result<void> overlay(const Invocation& in) {
   auto address = IpAddress::parse(in.get("node-ip"));
   if (!address) return fail(Code::kInvalid, "--node-ip: \"" + in.get("node-ip") + "\" is no address");
@@ -63,8 +113,14 @@ Result<void> overlay(const Invocation& in) {
     std::_Exit(0);
   }).detach();
   wait_for_turn(overlay::kAgentSocket);
+  const bool without_api = in.get("kubeconfig").empty();
+  auto range = Cidr::parse(in.get("pod-cidr"));
+  if (in.has("pod-cidr") && !range) return fail(Code::kInvalid, "--pod-cidr: \"" + in.get("pod-cidr") + "\" is no range");
+  if (without_api && !range) return fail(Code::kInvalid, "without an API server nobody gives this node its pods' range", "give it --pod-cidr");
   client::RestConfig config;
-  if (in.flag("in-cluster")) {
+  if (without_api) {
+    log::info("runs without an API server");
+  } else if (in.flag("in-cluster")) {
     LAB_TRY(config, in_cluster_config());
   } else {
     LAB_TRY(config, wait_for_config(in.get("kubeconfig")));
@@ -74,15 +130,21 @@ Result<void> overlay(const Invocation& in) {
   std::unique_ptr<client::Client> api;
   std::unique_ptr<overlay::OverlayAgent> agent;
   Scope scope(thread.loop());
+  overlay::AgentOptions options;
+  options.core.node_name = in.get("hostname-override");
+  options.core.underlay = *address;
+  options.core.vni = static_cast<std::uint32_t>(in.number("vni"));
+  options.core.port = static_cast<std::uint16_t>(in.number("port"));
+  options.pod_cidr = range.value_or(Cidr());
+  options.cluster_cidr = Cidr::parse(in.get("cluster-cidr")).value_or(Cidr());
+  options.status_port = static_cast<int>(in.number("status-port"));
+  LAB_CHECK(set_mesh(in, config, options));
   Result<void> started;
   on_loop(thread.loop(), [&] {
-    api = std::make_unique<client::Client>(client::make_https_transport(config));
-    overlay::AgentOptions options;
-    options.core.node_name = in.get("hostname-override");
-    options.core.underlay = *address;
-    options.core.vni = static_cast<std::uint32_t>(in.number("vni"));
-    options.core.port = static_cast<std::uint16_t>(in.number("port"));
-    options.client = api.get();
+    if (!without_api) {
+      api = std::make_unique<client::Client>(client::make_https_transport(config));
+      options.client = api.get();
+    }
     agent = std::make_unique<overlay::OverlayAgent>(std::move(options));
     started = agent->start(scope);
   });
@@ -96,11 +158,16 @@ Result<void> overlay(const Invocation& in) {
 Commands overlay_commands() {
   return {{.path = "overlay",
            .summary = "Run the pod network of this node",
-           .options = {{.name = "kubeconfig", .value = "FILE", .help = "The node's credentials", .fallback = "/etc/kubernetes/kubelet.conf"},
+           .options = {{.name = "kubeconfig", .value = "FILE", .help = "The node's credentials; empty: there is no API server", .fallback = "/etc/kubernetes/kubelet.conf"},
                        {.name = "in-cluster", .help = "Use the service account of the pod this runs in"},
                        {.name = "hostname-override", .value = "NAME", .help = "Name of the node"},
                        {.name = "node-ip", .value = "ADDRESS", .help = "Address at which other nodes reach this one"},
                        {.name = "cluster-cidr", .value = "RANGE", .help = "Addresses of all pods", .fallback = "10.244.0.0/16"},
+                       {.name = "pod-cidr", .value = "RANGE", .help = "Addresses of this node's pods; default: what its Node says"},
+                       {.name = "peer", .value = "HOST", .help = "A peer of the mesh to begin with, besides those the API server knows", .repeated = true},
+                       {.name = "password-file", .value = "FILE", .help = "Password of the mesh; default: the cluster's certificates are the proof"},
+                       {.name = "mesh-port", .value = "PORT", .help = "TCP port of the mesh; 0: no mesh", .fallback = "6783"},
+                       {.name = "status-port", .value = "PORT", .help = "TCP port of 127.0.0.1 for status and metrics; 0: none", .fallback = "6784"},
                        {.name = "vni", .value = "N", .help = "VXLAN network identifier", .fallback = "1"},
                        {.name = "port", .value = "PORT", .help = "UDP port of VXLAN", .fallback = "6784"}},
            .run = [](const Invocation& in) { return finish(overlay(in)); },

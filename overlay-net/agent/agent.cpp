@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "overlay-net/agent/api.h"
+#include "overlay-net/agent/mesh_peers.h"
 
 namespace lab::overlay {
 
@@ -26,12 +27,33 @@ OverlayAgent::OverlayAgent(AgentOptions options) : options_(std::move(options)),
 OverlayAgent::~OverlayAgent() = default;
 
 Result<void> OverlayAgent::start(Scope& scope) {
+  if (options_.client) {
+    policy_ = std::make_unique<policy::PolicyAgent>(
+        policy::PolicyAgentOptions{.client = options_.client, .node_name = options_.core.node_name, .wired = [this] {
+                                     return core_.wired_pods();
+                                   }});
+    policy_->start(scope);
+  }
+  loop_ = &scope.loop();
+  auto handler = [this](http::Request request, http::ResponseWriter& writer) {
+    return serve(std::move(request), writer);
+  };
   // A host that has just booted has nothing in /run yet.
   LAB_CHECK(fs::make_dirs(options_.core.socket_path.substr(0, options_.core.socket_path.rfind('/'))));
-  LAB_TRY(server_, http::Server::start({.address = "unix:" + options_.core.socket_path, .threads = 1},
-                                       [this](http::Request request, http::ResponseWriter& writer) {
-                                         return serve_agent_api(core_, std::move(request), writer);
-                                       }));
+  LAB_TRY(server_, http::Server::start({.address = "unix:" + options_.core.socket_path, .threads = 1}, handler));
+  if (options_.status_port) {
+    auto local = http::Server::start({.port = options_.status_port, .threads = 1}, handler);
+    if (local) {
+      local_server_ = std::move(*local);
+    } else {
+      log::warn("status and metrics are on the socket only", {{"reason", local.error().text()}});
+    }
+  }
+  if (options_.mesh) {
+    mesh_ = std::make_unique<Mesh>(*options_.mesh);
+    mesh_->on_change([this] { hear(); });
+    mesh_->start(scope);
+  }
   if (options_.client) {
     nodes_ = std::make_unique<client::Informer>(*options_.client, client::res::nodes);
     nodes_->on_change([this](const client::ObjectPtr&, const client::ObjectPtr&) {
@@ -45,24 +67,89 @@ Result<void> OverlayAgent::start(Scope& scope) {
 }
 
 void OverlayAgent::set_peers(std::vector<Peer> peers) {
-  core_.set_peers(std::move(peers));
+  given_ = std::move(peers);
   dirty_ = true;
   changed_.notify();
 }
 
-// Until the first list is complete, what the state directory remembers holds: a half-filled list would cut off peers.
-void OverlayAgent::take_nodes() {
-  if (!nodes_ || !nodes_->synced()) return;
+// The other nodes that the API server lists.
+std::vector<Peer> OverlayAgent::take_nodes() {
   std::vector<Peer> peers;
+  std::vector<std::string> addresses;
   for (const auto& node : nodes_->list()) {
     auto peer = peer_of_node(*node);
-    if (peer.name != options_.core.node_name) {
-      if (!peer.pod_cidr.empty()) peers.push_back(std::move(peer));
-    } else if (options_.pod_cidr.empty()) {
-      core_.set_pod_cidr(peer.pod_cidr);
+    if (peer.name == options_.core.node_name) {
+      if (options_.pod_cidr.empty()) core_.set_pod_cidr(peer.pod_cidr);
+      continue;
     }
+    if (peer.underlay.is_v4()) addresses.push_back(peer.underlay.text());
+    if (!peer.pod_cidr.empty()) peers.push_back(std::move(peer));
   }
-  core_.set_peers(std::move(peers));
+  if (mesh_) mesh_->set_known(addresses);
+  return peers;
+}
+
+// Until the first list is complete, what the state directory remembers holds: a half-filled list would cut off peers.
+void OverlayAgent::take_peers() {
+  std::optional<std::vector<Peer>> listed;
+  if (nodes_ && nodes_->synced()) {
+    listed = take_nodes();
+  } else if (given_) {
+    listed = given_;
+  }
+  if (listed) {
+    core_.set_peers(merge_peers(std::move(*listed), true, heard_));
+  } else if (mesh_) {
+    core_.set_peers(merge_peers(core_.peers(), false, heard_));
+  }
+}
+
+void OverlayAgent::hear() {
+  auto now = peers_of(mesh_->announcements());
+  if (now == heard_) return;
+  heard_ = std::move(now);
+  dirty_ = true;
+  changed_.notify();
+}
+
+void OverlayAgent::announce() {
+  auto range = core_.pod_cidr();
+  if (!mesh_ || range.empty()) return;
+  mesh_->announce(announcement_of({options_.core.node_name, options_.core.underlay, range, core_.vtep_mac()}));
+}
+
+json::Value OverlayAgent::report() const {
+  auto out = core_.status();
+  json::set(out, options_.cluster_cidr.empty() ? "" : options_.cluster_cidr.text(), "clusterCIDR");
+  json::set(out, nodes_ ? nodes_->synced() ? "connected" : "away" : "none", "apiServer");
+  if (mesh_) {
+    json::set(out, mesh_->status(), "mesh");
+  } else {
+    json::set(out, options_.mesh_off, "meshOff");
+  }
+  return out;
+}
+
+// The mesh lives on the agent's loop, requests on the server's: over there and back.
+Task<void> OverlayAgent::serve(http::Request request, http::ResponseWriter& writer) {
+  auto path = request.path();
+  const bool is_report = path == "/v1/net", is_metrics = path == "/metrics";
+  if (!is_report && !is_metrics) {
+    co_await serve_agent_api(core_, policy_.get(), std::move(request), writer);
+    co_return;
+  }
+  Loop& here = *Loop::current();
+  std::string body;
+  co_await resume_on(*loop_);
+  if (is_report) {
+    body = json::dump(report());
+  } else {
+    body = core_.metrics() + (policy_ ? policy_->metrics() : "") + (mesh_ ? mesh_->metrics() : "");
+  }
+  co_await resume_on(here);
+  http::Response response{200, {{"Content-Type", is_report ? "application/json" : "text/plain; version=0.0.4"}}, {}};
+  response.body.push_back(http::buffer(std::move(body)));
+  (void)co_await writer.send(std::move(response));  // who went away asks again
 }
 
 Task<void> OverlayAgent::keep_reconciled(std::stop_token stop) {
@@ -71,7 +158,8 @@ Task<void> OverlayAgent::keep_reconciled(std::stop_token stop) {
   Duration pause = std::chrono::milliseconds(100);
   while (!stop.stop_requested()) {
     dirty_ = false;
-    take_nodes();
+    take_peers();
+    announce();
     auto done = core_.reconcile();
     if (auto published = co_await publish(); !published && done) done = std::move(published);
     // A failure is tried again soon, then less often, up to the usual interval.
@@ -101,6 +189,7 @@ Task<Result<void>> OverlayAgent::publish() {
 
 Result<void> OverlayAgent::clean_up(const std::string& cni_dir) {
   LAB_CHECK(remove_conflist(cni_dir));
+  LAB_CHECK(policy::PolicyAgent::clean_up());
   LAB_CHECK(Datapath::clean_up());
   return remove_firewall();
 }

@@ -3,6 +3,8 @@
 namespace lab::overlay {
 namespace {
 
+constexpr std::string_view kPods = "/v1/pods";
+
 http::Response json_response(int status, const json::Value& body) {
   return {status, {{"Content-Type", "application/json"}}, {http::buffer(json::dump(body))}};
 }
@@ -17,39 +19,50 @@ http::Response network_response(Result<T> network) {
   return json_response(200, to_json(*network));
 }
 
-http::Response add_pod(AgentCore& core, const http::Request& request) {
-  auto body = json::parse(request.body);
-  if (!body) return error_response(body.error());
+// The plugin hears of the address when the policies that concern the pod are in force.
+Task<http::Response> add_pod(AgentCore& core, policy::PolicyAgent* policy, std::string text) {
+  auto body = json::parse(text);
+  if (!body) co_return error_response(body.error());
   auto pod = pod_request_from(*body);
-  if (!pod) return error_response(pod.error());
-  return network_response(core.add_pod(*pod));
+  if (!pod) co_return error_response(pod.error());
+  auto network = core.add_pod(*pod);
+  if (network && policy && !pod->pod_name.empty()) {
+    co_await policy->pod_wired({pod->pod_namespace, pod->pod_name, network->address.address});
+  }
+  co_return network_response(std::move(network));
 }
 
 // /v1/pods/CONTAINER/IFNAME
-http::Response one_pod(AgentCore& core, const http::Request& request, std::string_view rest) {
+http::Response one_pod(AgentCore& core, policy::PolicyAgent* policy, const http::Request& request,
+                       std::string_view rest) {
   auto slash = rest.find('/');
   if (slash == std::string_view::npos) return error_response(fail(Code::kNotFound, "no such path").error());
   std::string container(rest.substr(0, slash)), ifname = http::percent_decode(rest.substr(slash + 1));
   if (request.method == "GET") return network_response(core.find_pod(container, ifname));
   if (request.method != "DELETE") return error_response(fail(Code::kMethodNotAllowed, "GET or DELETE").error());
+  auto network = core.find_pod(container, ifname);
   auto done = core.remove_pod(container, ifname);
+  if (done && network && policy) policy->pod_unwired(network->address.address);
   return done ? json_response(200, json::Object{}) : error_response(done.error());
 }
 
-http::Response answer(AgentCore& core, const http::Request& request) {
-  constexpr std::string_view kPods = "/v1/pods";
+http::Response answer(AgentCore& core, policy::PolicyAgent* policy, const http::Request& request) {
   auto path = request.path();
   if (path == "/v1/status") return json_response(200, core.status());
-  if (path == "/metrics") return {200, {{"Content-Type", "text/plain; version=0.0.4"}}, {http::buffer(core.metrics())}};
-  if (path == kPods && request.method == "POST") return add_pod(core, request);
-  if (path.starts_with("/v1/pods/")) return one_pod(core, request, path.substr(kPods.size() + 1));
+  if (path.starts_with("/v1/pods/")) return one_pod(core, policy, request, path.substr(kPods.size() + 1));
   return error_response(fail(Code::kNotFound, "no such path: " + std::string(path)).error());
 }
 
 }  // namespace
 
-Task<void> serve_agent_api(AgentCore& core, http::Request request, http::ResponseWriter& writer) {
-  auto response = answer(core, request);
+Task<void> serve_agent_api(AgentCore& core, policy::PolicyAgent* policy, http::Request request,
+                           http::ResponseWriter& writer) {
+  http::Response response;
+  if (request.path() == kPods && request.method == "POST") {
+    response = co_await add_pod(core, policy, std::move(request.body));
+  } else {
+    response = answer(core, policy, request);
+  }
   (void)co_await writer.send(std::move(response));  // a plugin that went away asks again
 }
 

@@ -178,6 +178,29 @@ Result<void> AgentCore::remove_pod(const std::string& container_id, const std::s
   return {};
 }
 
+std::vector<policy::WiredPod> AgentCore::wired_pods() const {
+  std::lock_guard lock(mutex_);
+  std::vector<policy::WiredPod> out;
+  if (!allocator_) return out;
+  for (const auto& a : allocator_->all()) {
+    auto note = json::parse(a.note);
+    if (!note) continue;
+    auto request = pod_request_from(*note);
+    if (request && !request->pod_name.empty()) out.push_back({request->pod_namespace, request->pod_name, a.address});
+  }
+  return out;
+}
+
+Cidr AgentCore::pod_cidr() const {
+  std::lock_guard lock(mutex_);
+  return pod_cidr_;
+}
+
+std::vector<Peer> AgentCore::peers() const {
+  std::lock_guard lock(mutex_);
+  return peers_;
+}
+
 bool AgentCore::ready() const {
   std::lock_guard lock(mutex_);
   return ready_;

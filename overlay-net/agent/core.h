@@ -17,6 +17,7 @@
 #include "overlay-net/datapath/datapath.h"
 #include "overlay-net/datapath/firewall.h"
 #include "overlay-net/ipam/range_allocator.h"
+#include "overlay-net/policy/wired_pod.h"
 
 namespace lab::overlay {
 
@@ -45,6 +46,11 @@ class AgentCore {
   Result<PodNetwork> add_pod(const PodRequest& request);
   Result<PodNetwork> find_pod(const std::string& container_id, const std::string& ifname);
   Result<void> remove_pod(const std::string& container_id, const std::string& ifname);
+
+  std::vector<policy::WiredPod> wired_pods() const;  // of Kubernetes, with their addresses
+
+  Cidr pod_cidr() const;             // empty while it is unknown
+  std::vector<Peer> peers() const;   // as set, or remembered
 
   bool ready() const;
   bool has_pod_cidr() const;  // set, or remembered

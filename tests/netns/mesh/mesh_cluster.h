@@ -1,0 +1,156 @@
+// Three nodes as network namespaces on one bridge, each with a mesh agent of its own; pods as namespaces that the real
+// plugin wires.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <random>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "tests/netns/support/sandbox.h"
+
+namespace lab::test {
+
+struct MeshCluster {
+  Sandbox box;
+  std::map<std::string, pid_t> agents;
+
+  explicit MeshCluster(int nodes = 3) {
+    box.add("wire");
+    auto wire = must(Netlink::open_in(box.ns("wire")));
+    must(wire.create_bridge({.name = "br0", .mtu = 1500, .up = true}));
+    for (int i = 1; i <= nodes; ++i) {
+      box.add(node(i));
+      box.plug(node(i), "eth0", address(i) + "/24", "wire", "br0");
+      must(fs::make_dirs(dir(i)));
+    }
+  }
+
+  static std::string node(int i) { return "n" + std::to_string(i); }
+  static std::string address(int i) { return "192.168.78." + std::to_string(i); }
+  static std::string range(int i) { return "10.244." + std::to_string(i) + ".0/24"; }
+  std::string dir(int i) const { return box.directory() + "/" + node(i) + ".d"; }
+
+  void start(int i, std::vector<std::string> peers = {}, const std::string& password = "secret",
+             std::vector<std::string> under = {}, const std::string& name = {}) {
+    std::vector<std::string> argv{MESH_NODE, name.empty() ? node(i) : name, address(i), range(i), dir(i), password};
+    argv.insert(argv.begin(), under.begin(), under.end());
+    argv.insert(argv.end(), peers.begin(), peers.end());
+    agents[node(i)] = box.background(node(i), std::move(argv));
+  }
+  void kill(int i) {
+    box.stop(agents.at(node(i)));
+    agents.erase(node(i));
+  }
+  void signal(int i, int number) { ::kill(agents.at(node(i)), number); }
+
+  // Nothing passes between the two any more, in either direction.
+  void cut(int i, int from) {
+    must_run(i,
+             "nft add table ip cut && nft add chain ip cut in '{ type filter hook input priority 0; }' && "
+             "nft add chain ip cut out '{ type filter hook output priority 0; }'");
+    must_run(i, "nft add rule ip cut in ip saddr " + address(from) + " drop && nft add rule ip cut out ip daddr " +
+                    address(from) + " drop");
+  }
+  void heal(int i) { must_run(i, "nft delete table ip cut"); }
+
+  json::Value get(int i) {
+    auto out = box.run(node(i), {"curl", "-s", "-m", "5", "--unix-socket", dir(i) + "/agent.sock", "http://x/v1/net"});
+    auto v = json::parse(out.out);
+    return v ? *v : json::Value();
+  }
+  json::Value mesh(int i) { return json::at(get(i), "mesh"); }
+  std::string report_text(int i) { return json::dump(get(i)); }
+  std::string log(int i) { return fs::read_file(dir(i) + "/log").value_or(""); }
+  static int count(const std::string& text, const std::string& what) {
+    int n = 0;
+    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
+    return n;
+  }
+  // Peers, itself included, that some chain of connections leads to.
+  int reachable(int i) {
+    int n = 0;
+    for (const auto& p : json::list(mesh(i), "peers")) n += json::flag(p, "reachable");
+    return n;
+  }
+  bool knows(int i, int peers) {
+    return eventually([&] { return reachable(i) == peers; }, 40);
+  }
+  bool routes_to(int i, std::size_t peers) {
+    return eventually([&] {
+      auto v = get(i);
+      return json::flag(v, "ready") && json::list(v, "peers").size() == peers;
+    });
+  }
+  json::Value peer(int i, const std::string& nickname) {
+    for (const auto& p : json::list(mesh(i), "peers")) {
+      if (json::str(p, "nickname") == nickname) return p;
+    }
+    return {};
+  }
+  bool connected(int i, int to) {
+    for (const auto& v : json::list(mesh(i), "connections")) {
+      if (json::str(v, "nickname") == node(to) && json::str(v, "state") == "established") return true;
+    }
+    return false;
+  }
+  long refused(int i, const std::string& reason) {
+    auto out =
+        box.run(node(i), {"curl", "-s", "-m", "5", "--unix-socket", dir(i) + "/agent.sock", "http://x/metrics"}).out;
+    auto at = out.find("lab_mesh_refused_total{reason=\"" + reason + "\"} ");
+    return at == std::string::npos ? 0 : std::atol(out.c_str() + out.find("} ", at) + 2);
+  }
+
+  std::string add_pod(int i, const std::string& name) {
+    box.add(name);
+    json::Object config{
+        {"cniVersion", "1.0.0"}, {"name", "lab"}, {"type", "lab-cni"}, {"agentSocket", dir(i) + "/agent.sock"}};
+    auto out = must(lab::run({.argv = {"nsenter", "--net=" + box.path(node(i)), "--", LAB_CNI},
+                              .env = {{"CNI_COMMAND", "ADD"},
+                                      {"CNI_CONTAINERID", name},
+                                      {"CNI_NETNS", box.path(name)},
+                                      {"CNI_IFNAME", "eth0"},
+                                      {"CNI_PATH", "/opt/cni/bin"}},
+                              .stdin_text = json::dump(config),
+                              .timeout = std::chrono::seconds(30)}));
+    if (!out.ok()) throw std::runtime_error("ADD " + name + ": " + out.out);
+    auto address = std::string(json::str(json::list(must(json::parse(out.out)), "ips").at(0), "address"));
+    return address.substr(0, address.find('/'));
+  }
+  // The first packet may come before the path is warm on a busy machine.
+  bool ping(const std::string& from, const std::string& to) {
+    return eventually([&] { return box.run(from, {"busybox", "ping", "-c1", "-W2", to}).ok(); });
+  }
+
+  // Connections from a namespace that say what no peer says; cut off in the middle, or left to wait for the answer.
+  void throw_garbage(const std::string& from, const std::string& to, int connections) {
+    must(in_netns(box.ns(from), [&]() -> Result<void> {
+      std::mt19937 random(20);
+      for (int i = 0; i < connections; ++i) {
+        int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in peer{.sin_family = AF_INET,
+                         .sin_port = htons(6783),
+                         .sin_addr = {htonl(IpAddress::parse(to)->v4_value())},
+                         .sin_zero = {}};
+        if (::connect(fd, reinterpret_cast<sockaddr*>(&peer), sizeof peer) != 0) return fail_errno("connect " + to);
+        std::string bytes = i % 3 ? "LAB-MESH\n" : "";
+        for (unsigned n = random() % 200; n > 0; --n) bytes += static_cast<char>(random());
+        (void)!::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        ::close(fd);
+      }
+      return {};
+    }));
+  }
+
+ private:
+  void must_run(int i, const std::string& line) {
+    auto done = box.sh(node(i), line);
+    if (!done.ok()) throw std::runtime_error(line + ": " + done.out);
+  }
+};
+
+}  // namespace lab::test
