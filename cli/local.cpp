@@ -101,7 +101,7 @@ Commands lab_commands() {
        .details = "As in: lab start --nodes 3",
        .options = {kProfile,
                    {.name = "nodes", .value = "N", .help = "Number of nodes", .fallback = "3", .letter = "n"},
-                   {.name = "driver", .value = "DRIVER", .help = "What nodes are made of", .fallback = "auto", .choices = {"auto", "namespace"}},
+                   {.name = "driver", .value = "DRIVER", .help = "What nodes are made of", .fallback = "auto", .choices = {"auto", "namespace", "libvirt"}},
                    {.name = "memory", .value = "SIZE", .help = "Memory limit of each new node; default: none"},
                    {.name = "cpus", .value = "N", .help = "CPU limit of each new node; default: none"},
                    {.name = "no-init", .help = "Leave the nodes empty, for doing kubeadm init and join by hand"},

@@ -10,19 +10,14 @@ namespace {
 
 constexpr auto kRuntimeLimit = std::chrono::seconds(60);
 
-// `ctr` reads the archive from its standard input's place: the file is reached through the node's own tree.
+// `ctr` reads a file of the node.
 Result<void> import_into(NodeDriver& driver, const std::string& node, const std::string& archive) {
-  LAB_TRY(auto socket, driver.path_in(node, kContainerdSocket));
   LAB_CHECK(wait_until(kRuntimeLimit, "containerd on node " + node, "see its log: lab logs --node " + node + " containerd",
-                       [&]() -> Result<void> {
-                         if (socket_answers(socket)) return {};
-                         return fail(Code::kUnavailable, "its socket does not answer yet");
-                       }));
-  const std::string name = "import-" + archive.substr(archive.rfind('/') + 1);
-  LAB_TRY(auto inside, driver.path_in(node, "/tmp/" + name));
-  LAB_CHECK(fs::copy_file(archive, inside));
-  auto done = driver.exec(node, {.argv = {"ctr", "-n", "k8s.io", "images", "import", "--all-platforms", "/tmp/" + name}, .timeout_seconds = 300});
-  LAB_CHECK(fs::remove_file(inside));
+                       [&] { return driver.runtime_answers(node); }));
+  const std::string inside = "/tmp/import-" + archive.substr(archive.rfind('/') + 1);
+  LAB_CHECK(driver.copy_in(node, archive, inside));
+  auto done = driver.exec(node, {.argv = {"ctr", "-n", "k8s.io", "images", "import", "--all-platforms", inside}, .timeout_seconds = 300});
+  LAB_CHECK(driver.remove_file(node, inside));
   if (!done) return std::unexpected(std::move(done).error());
   if (done->exit_code != 0)
     return fail(Code::kInvalid, "containerd on node " + node + " did not take " + archive + ": " + done->err + done->out,

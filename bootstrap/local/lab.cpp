@@ -19,8 +19,7 @@ namespace res = client::res;
 namespace {
 
 constexpr const char* kForwarding = "net/ipv4/ip_forward";
-constexpr const char* kMarkDirectory = "/var/lib/lab/local";       // inside a node
-constexpr const char* kMemberMark = "/var/lib/lab/local/member";     // its init or join has been completed
+constexpr const char* kMemberMark = "/var/lib/lab/local/member";   // inside a node: its init or join has been completed
 constexpr std::uint32_t kFirstNode = 2;                            // .1 is the bridge
 constexpr std::uint32_t kLastNode = 250;
 
@@ -40,15 +39,11 @@ Result<void> exec_checked(NodeDriver& driver, const std::string& node, std::vect
 }
 
 bool marked(NodeDriver& driver, const std::string& node, const std::string& path) {
-  auto inside = driver.path_in(node, path);
-  return inside && fs::exists(*inside);
+  return driver.read_file(node, path).has_value();
 }
 
 Result<void> mark(NodeDriver& driver, const std::string& node, const std::string& path) {
-  LAB_TRY(auto dir, driver.path_in(node, kMarkDirectory));
-  LAB_CHECK(fs::make_dirs(dir));
-  LAB_TRY(auto file, driver.path_in(node, path));
-  return fs::write_file(file, "");
+  return driver.write_file(node, path, "");
 }
 
 // A node whose init or join went through needs none at the next start; one that was cut off goes through it again.
@@ -68,14 +63,13 @@ std::vector<std::string> init_command(const Profile& p) {
 }
 
 Result<void> join_node(const Profile& p, NodeDriver& driver, const NodeSpec& node) {
-  LAB_TRY(auto ca_path, driver.path_in(p.nodes[0].name, "/etc/kubernetes/pki/ca.crt"));
-  LAB_TRY(auto ca, fs::read_file(ca_path));
-  LAB_TRY(auto discovery, driver.path_in(node.name, "/etc/kubernetes/discovery.conf"));
+  const std::string discovery = "/etc/kubernetes/discovery.conf";
+  LAB_TRY(auto ca, driver.read_file(p.nodes[0].name, "/etc/kubernetes/pki/ca.crt"));
   // Both machines are ours: the identity is handed over, not discovered. The token still proves the node's right to join.
-  LAB_CHECK(fs::write_file(discovery, pki::kubeconfig_text({.server = "https://" + p.nodes[0].address + ":6443", .ca_pem = ca})));
+  LAB_CHECK(driver.write_file(node.name, discovery, pki::kubeconfig_text({.server = "https://" + p.nodes[0].address + ":6443", .ca_pem = ca})));
   auto joined = exec_checked(driver, node.name,
-                             {"lab", "join", "--discovery-file", "/etc/kubernetes/discovery.conf", "--token", p.token, "--node-name", node.name, "--skip-phases", "images"});
-  LAB_CHECK(fs::remove_file(discovery));
+                             {"lab", "join", "--discovery-file", discovery, "--token", p.token, "--node-name", node.name, "--skip-phases", "images"});
+  LAB_CHECK(driver.remove_file(node.name, discovery));
   LAB_CHECK(joined);
   return mark(driver, node.name, kMemberMark);
 }
@@ -126,8 +120,7 @@ Result<void> bring_up_node(const Profile& p, NodeDriver& driver, const NodeSpec&
 
 Result<std::string> admin_kubeconfig(const Profile& p, NodeDriver& driver) {
   if (p.nodes.empty()) return fail(Code::kNotFound, "lab \"" + p.name + "\" has no nodes");
-  LAB_TRY(auto path, driver.path_in(p.nodes[0].name, "/etc/kubernetes/admin.conf"));
-  auto text = fs::read_file(path);
+  auto text = driver.read_file(p.nodes[0].name, "/etc/kubernetes/admin.conf");
   if (!text && text.error().code == Code::kNotFound)
     return fail(Code::kNotFound, "node " + p.nodes[0].name + " is no master yet", "run lab start, or kubeadm init in its shell");
   return text;

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <thread>
 
 #include "base/json.h"
@@ -117,9 +118,21 @@ Result<void> forget_profile(const std::string& name) {
   return {};
 }
 
+namespace {
+std::map<std::string, DriverFactory>& drivers() {
+  static std::map<std::string, DriverFactory> all{
+      {"namespace", [](const Profile& p) -> Result<std::unique_ptr<NodeDriver>> { return make_namespace_driver(p.layout(), p.network); }}};
+  return all;
+}
+}  // namespace
+
+void add_driver(const std::string& name, DriverFactory factory) { drivers()[name] = std::move(factory); }
+
 Result<std::unique_ptr<NodeDriver>> make_driver(const Profile& profile) {
-  if (profile.driver == "namespace") return make_namespace_driver(profile.layout(), profile.network);
-  return fail(Code::kInvalid, "the driver \"" + profile.driver + "\" is not one of: namespace");
+  if (auto found = drivers().find(profile.driver); found != drivers().end()) return found->second(profile);
+  std::string names;
+  for (const auto& [name, factory] : drivers()) names += (names.empty() ? "" : ", ") + name;
+  return fail(Code::kInvalid, "the driver \"" + profile.driver + "\" is not one of: " + names);
 }
 
 Result<ProfileLock> ProfileLock::take(const std::string& profile) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,9 @@ Result<void> forget_profile(const std::string& name);       // the last step of 
 Result<std::vector<std::string>> list_profiles();
 Result<void> check_profile_name(const std::string& name);
 Result<std::unique_ptr<NodeDriver>> make_driver(const Profile& profile);
+// A driver of another floor, under the name that profiles give it. Before any thread makes one.
+using DriverFactory = std::function<Result<std::unique_ptr<NodeDriver>>(const Profile&)>;
+void add_driver(const std::string& name, DriverFactory factory);
 
 // " --profile NAME" for commands that are shown to people; nothing for the default lab.
 std::string profile_flag(const std::string& profile);

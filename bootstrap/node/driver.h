@@ -1,5 +1,5 @@
 // NodeDriver: how the nodes of a local lab come to be. One implementation makes them of Linux namespaces on this
-// machine (namespace_driver.h); others can stand behind the same interface.
+// machine (namespace_driver.h), another one makes virtual machines (join/vm/driver.h).
 //
 // Blocking; calls for different nodes may run at the same time. Every call may be repeated after a crash in its middle.
 #pragma once
@@ -51,8 +51,14 @@ class NodeDriver {
   virtual Result<ExecResult> exec(const std::string& name, ExecRequest request) = 0;   // output captured
   // Replaces this process by one in the node, on this terminal.
   virtual Result<void> enter(const std::string& name, std::vector<std::string> argv) = 0;
-  // A path by which this machine reaches a file of a running node.
+  // A path by which this machine reaches a file of a running node; kInvalid where nodes' files have none.
   virtual Result<std::string> path_in(const std::string& name, const std::string& path) = 0;
+  // Files of a running node, whether they have such a path or not. kNotFound: there is none.
+  virtual Result<std::string> read_file(const std::string& name, const std::string& path);
+  virtual Result<void> write_file(const std::string& name, const std::string& path, const std::string& content);   // and its directory
+  virtual Result<void> remove_file(const std::string& name, const std::string& path);   // absent is fine
+  virtual Result<void> copy_in(const std::string& name, const std::string& from, const std::string& to);   // a file of this machine
+  virtual Result<void> runtime_answers(const std::string& name);   // kUnavailable until its container runtime does
   virtual Result<void> remove_all() = 0;                           // every node, the network, the storage
   // All processes of all nodes stand still, or go on. In a paused node nothing can be run.
   virtual Result<void> pause() { return fail(Code::kInvalid, "nodes of this driver cannot be paused"); }

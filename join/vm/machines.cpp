@@ -122,14 +122,18 @@ Result<void> Machines::ensure_network() {
   if (auto text = fs::read_file(record))
     if (auto known = json::parse(*text)) subnet = json::str(*known, "subnet");
   if (subnet.empty()) {
-    LAB_TRY(auto chosen, bootstrap::choose_network());
-    subnet = chosen.subnet.text();
+    subnet = settings_.subnet;
+    if (subnet.empty()) {
+      LAB_TRY(auto chosen, bootstrap::choose_network());
+      subnet = chosen.subnet.text();
+    }
     LAB_CHECK(fs::write_file(record, json::dump(json::Value(json::Object{{"subnet", subnet}})) + "\n"));
   }
   auto range = Cidr::parse(subnet);
   if (!range) return fail(Code::kInvalid, record + " holds no subnet", "remove the group: lab vm delete --all");
   // Link names have at most 15 characters.
-  const std::string bridge = "labvm-" + crypto::hex_encode(crypto::sha256(settings_.group)).substr(0, 8);
+  std::string bridge = settings_.bridge;
+  if (bridge.empty()) bridge = "labvm-" + crypto::hex_encode(crypto::sha256(settings_.group)).substr(0, 8);
   LAB_CHECK(libvirt_->define_network(
       network_xml({.name = group_name(), .bridge = bridge, .tag = {.group = settings_.group}, .subnet = *range})));
   return libvirt_->start_network(group_name());
@@ -143,15 +147,18 @@ Result<Machine> Machines::plan(const MachineSpec& spec, const Image& image) {
   if (!subnet) return fail(Code::kInvalid, "the group's network has no subnet");
   std::set<std::string> taken;
   for (const auto& m : others) taken.insert(m.address);
+  if (!spec.address.empty() && taken.contains(spec.address))
+    return fail(Code::kAlreadyExists, "the address " + spec.address + " is another machine's",
+                "lab vm list shows them");
   std::uint32_t host = kFirstAddress;
   while (host <= kLastAddress && taken.contains(subnet->at(host).text())) ++host;
-  if (host > kLastAddress)
+  if (spec.address.empty() && host > kLastAddress)
     return fail(Code::kUnavailable, "no address is free in " + subnet->text(),
                 "delete machines that are not needed: lab vm list");
   return Machine{.spec = spec,
                  .uuid = crypto::random_uuid(),
                  .mac = mac_of(settings_.group, spec.name),
-                 .address = subnet->at(host).text(),
+                 .address = spec.address.empty() ? subnet->at(host).text() : spec.address,
                  .image = image.name,
                  .made = now_text()};
 }
@@ -272,6 +279,7 @@ Result<void> Machines::take_apart(const Machine& m) {
     if (auto host = find_dhcp_host(network->xml, m.mac))
       LAB_CHECK(libvirt_->remove_dhcp_host(group_name(), dhcp_host_xml(*host)));
   LAB_CHECK(fs::remove_file(console_log(name)));
+  LAB_CHECK(fs::remove_file(fs::join(settings_.directory, "known_hosts-" + name)));
   return records_.forget(name);
 }
 
@@ -280,6 +288,10 @@ Result<void> Machines::sweep() {
   LAB_TRY(auto all, records_.all());
   for (const auto& m : all)
     if (!m.whole) LAB_CHECK(take_apart(m));
+  // Half a seed, before it got its name.
+  if (auto files = fs::list_dir(volumes_directory()))
+    for (const auto& file : *files)
+      if (file.find(".tmp-") != std::string::npos) LAB_CHECK(fs::remove_file(fs::join(volumes_directory(), file)));
   return {};
 }
 
@@ -375,12 +387,12 @@ Result<void> Machines::remove_all() {
   return fs::remove_all(settings_.directory);
 }
 
-Result<std::string> Machines::write_known_hosts() {
+Result<std::string> Machines::write_known_hosts(const std::string& machine) {
   LAB_TRY(auto all, records_.all());
   std::string text;
   for (const auto& m : all)
-    if (!m.host_key.empty()) text += m.address + " " + m.host_key + "\n";
-  const std::string path = fs::join(settings_.directory, "known_hosts");
+    if (!m.host_key.empty() && (machine.empty() || machine == m.spec.name)) text += m.address + " " + m.host_key + "\n";
+  const std::string path = fs::join(settings_.directory, "known_hosts" + (machine.empty() ? "" : "-" + machine));
   LAB_CHECK(fs::write_file(path, text, 0600));
   return path;
 }

@@ -27,6 +27,8 @@ struct Settings {
   std::string group = "vm";
   std::string directory;    // empty: kGroupsDirectory/GROUP
   std::string domain_type;  // empty: kvm where it works, else qemu
+  std::string subnet;       // of the group's network; empty: one that is free
+  std::string bridge;       // its link; empty: a name of its own
 };
 
 class Machines {
@@ -48,8 +50,9 @@ class Machines {
   // directory.
   Result<void> remove_all();
 
-  std::string identity() const;             // the file of the private key that all machines let in as root
-  Result<std::string> write_known_hosts();  // the file that holds every machine's host key
+  std::string identity() const;  // the file of the private key that all machines let in as root
+  // A file with the host key of every machine, or of one.
+  Result<std::string> write_known_hosts(const std::string& machine = {});
   std::string console_log(const std::string& name) const;
 
  private:

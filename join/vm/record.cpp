@@ -45,7 +45,8 @@ Result<Machine> Records::load(const std::string& name) const {
   if (!v) return std::unexpected(std::move(v).error().with_context("read " + path_of(name)));
   return Machine{.spec = {.name = name,
                           .memory_bytes = static_cast<std::uint64_t>(json::num(*v, "memory")),
-                          .cpus = static_cast<int>(json::num(*v, "cpus"))},
+                          .cpus = static_cast<int>(json::num(*v, "cpus")),
+                          .address = std::string(json::str(*v, "address"))},
                  .uuid = std::string(json::str(*v, "uuid")),
                  .mac = std::string(json::str(*v, "mac")),
                  .address = std::string(json::str(*v, "address")),

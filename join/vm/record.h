@@ -14,6 +14,7 @@ struct MachineSpec {
   std::string name;
   std::uint64_t memory_bytes = 2ull << 30;
   int cpus = 2;
+  std::string address;  // empty: the first that is free in the group's network
 };
 
 struct Machine {

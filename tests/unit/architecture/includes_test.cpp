@@ -70,7 +70,7 @@ const std::vector<Row>& rows() {
       {"bootstrap/local", plus(kClient, {"bootstrap/common", "bootstrap/node", "bootstrap/snapshot"})},
       {"join", plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/init", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
       {"join/ssh", {"base", "base/crypto"}},  // what it brings to hosts, and which cluster, the command hands in
-      {"join/vm", {"base", "base/crypto", "base/yaml", "base/netlink", "bootstrap/node"}},  // no cluster: that is the command's
+      {"join/vm", {"base", "base/crypto", "base/yaml", "base/netlink", "bootstrap/common", "bootstrap/node", "join/ssh"}},  // no cluster: that is the command's
 
       {"labs", plus(kClient, {"bootstrap/"})},
       {"labs/dockercoins", {}},  // programs of the class: nothing of the project is in them
