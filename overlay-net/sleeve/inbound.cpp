@@ -147,7 +147,7 @@ void Sleeve::Loop::take_packet(PeerState& peer, bool needs_checksum, Bytes packe
     ++counters_.malformed;
     return;
   }
-  if (!peer.owns(frame->source)) {
+  if (peers_.responsible(frame->source) != &peer) {
     ++counters_.foreign;
     return;
   }

@@ -17,8 +17,10 @@ void PeerTable::assign(std::vector<SleevePeer> peers, const SleeveOptions& optio
   std::vector<std::unique_ptr<PeerState>> next;
   for (auto& p : peers) {
     if (p.id == options.self || !p.underlay.is_v4()) continue;
-    auto known = std::ranges::find_if(peers_, [&](const auto& k) { return k && k->peer == p; });
+    auto known = std::ranges::find_if(
+        peers_, [&](const auto& k) { return k && k->peer.id == p.id && k->peer.underlay == p.underlay; });
     if (known != peers_.end()) {
+      (*known)->peer = std::move(p);
       next.push_back(std::move(*known));
       continue;
     }
@@ -39,12 +41,13 @@ void PeerTable::index() {
   underlays_.clear();
   for (const auto& p : peers_) {
     underlays_.insert(p->address.sin_addr.s_addr);
-    if (!p->peer.pod_cidr.address.is_v4()) continue;
-    p->first = p->peer.pod_cidr.network().address.v4_value();
-    p->last = static_cast<std::uint32_t>(p->first + p->peer.pod_cidr.size() - 1);
-    ranges_.push_back(p.get());
+    for (const auto& range : p->peer.ranges) {
+      if (!range.address.is_v4()) continue;
+      const auto first = range.network().address.v4_value();
+      ranges_.push_back({first, static_cast<std::uint32_t>(first + range.size() - 1), p.get()});
+    }
   }
-  std::ranges::sort(ranges_, {}, &PeerState::first);
+  std::ranges::sort(ranges_, {}, &Range::first);
   set_next_hops(std::move(via_));
 }
 
@@ -66,10 +69,10 @@ PeerState* PeerTable::find(const PeerName& id) const {
 }
 
 PeerState* PeerTable::responsible(std::uint32_t address) const {
-  auto at = std::ranges::upper_bound(ranges_, address, {}, &PeerState::first);
+  auto at = std::ranges::upper_bound(ranges_, address, {}, &Range::first);
   if (at == ranges_.begin()) return nullptr;
   --at;
-  return (*at)->owns(address) ? *at : nullptr;
+  return address <= at->last ? at->peer : nullptr;
 }
 
 }  // namespace lab::overlay

@@ -19,7 +19,6 @@ struct PeerState {
       : peer(std::move(p)), address(socket_address(peer.underlay, port)), keys(limits), pmtu(most) {}
 
   SleevePeer peer;
-  std::uint32_t first = 1, last = 0;  // addresses of its pods, host order
   sockaddr_in address;
   PeerState* via = nullptr;  // who gets its datagrams; null: itself
   KeyRing keys;
@@ -35,13 +34,12 @@ struct PeerState {
   std::string problem;  // of the handshake
   std::uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0;
 
-  bool owns(std::uint32_t a) const { return first <= a && a <= last; }
   const sockaddr_in& next_hop() const { return via ? via->address : address; }
 };
 
 class PeerTable {
  public:
-  // Keeps the state of peers that are as they were.
+  // Keeps the state of peers that are where they were.
   void assign(std::vector<SleevePeer> peers, const SleeveOptions& options);
   void set_next_hops(std::map<PeerName, PeerName> via);
 
@@ -51,10 +49,14 @@ class PeerTable {
   const std::vector<std::unique_ptr<PeerState>>& all() const { return peers_; }
 
  private:
+  struct Range {
+    std::uint32_t first, last;  // host order
+    PeerState* peer;
+  };
   void index();
 
   std::vector<std::unique_ptr<PeerState>> peers_;  // by id
-  std::vector<PeerState*> ranges_;                 // those that have one, by its first address
+  std::vector<Range> ranges_;                      // by first
   std::unordered_set<std::uint32_t> underlays_;
   std::map<PeerName, PeerName> via_;
 };

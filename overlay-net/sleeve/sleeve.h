@@ -43,7 +43,7 @@ struct SleevePeer {
   PeerName id;
   std::string name;  // for people
   IpAddress underlay;
-  Cidr pod_cidr;
+  std::vector<Cidr> ranges;  // of its pods
   bool operator==(const SleevePeer&) const = default;
 };
 

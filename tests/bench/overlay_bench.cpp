@@ -85,7 +85,7 @@ Sleeves make_sleeved(test::Sandbox& box, const std::string& prefix, const std::s
     std::vector<SleevePeer> peers;
     for (int k = 1; k <= nodes; ++k) {
       if (k == i) continue;
-      peers.push_back({id(k), std::to_string(k), underlay(k), range(k)});
+      peers.push_back({id(k), std::to_string(k), underlay(k), {range(k)}});
       must(netlink.replace_route({.destination = range(k), .link = tun}));
     }
     out.back()->set_peers(std::move(peers));

@@ -80,7 +80,7 @@ void SleeveNet::start(int i, const std::string& password, std::chrono::milliseco
   std::vector<overlay::SleevePeer> peers;
   for (int k = 1; k <= nodes; ++k) {
     if (k == i) continue;
-    peers.push_back({id(k), node(k), underlay(k), range(k)});
+    peers.push_back({id(k), node(k), underlay(k), {range(k)}});
     must(netlink.replace_route({.destination = range(k), .source = *IpAddress::parse(pod(i)), .link = tun.index}));
   }
   sleeves[i]->set_peers(std::move(peers));
