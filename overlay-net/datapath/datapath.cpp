@@ -40,8 +40,9 @@ Result<ReconcileReport> Datapath::reconcile(const std::vector<Peer>& peers, cons
   if (ranges_move()) gateway = vtep = Cidr::host(config_.gateway);
   LAB_CHECK(ensure_only_address(bridge, gateway, report));
   if (ranges_move()) LAB_CHECK(ensure_local_routes(bridge, local, report));
-  LAB_CHECK(ensure_link_state(vxlan, config_.vtep_mac, report));
+  LAB_CHECK(ensure_link_state(vxlan, config_.vtep_mac, report, !config_.encrypted));
   LAB_CHECK(ensure_only_address(vxlan, vtep, report));
+  LAB_CHECK(ensure_sleeve(vtep, report));
   LAB_TRY(auto programmed, netlink_.fdb(vxlan.index));
   LAB_CHECK(ensure_peers(vxlan, usable(peers, programmed, report), report));
   return report;
@@ -53,7 +54,7 @@ Result<void> Datapath::check_range_is_free() {
   for (const auto& route : routes) {
     if (route.destination.prefix == 0 || !route.destination.overlaps(config_.pod_cidr)) continue;
     auto link = netlink_.link(route.link);
-    if (!link || link->name == config_.bridge || link->name == config_.vxlan) continue;
+    if (!link || link->name == config_.bridge || link->name == config_.vxlan || link->name == config_.sleeve) continue;
     return fail(Code::kConflict,
                 "pod range " + config_.pod_cidr.text() + " overlaps the route to " + route.destination.text() +
                     " through " + link->name,
@@ -102,11 +103,23 @@ Result<Link> Datapath::ensure_vxlan(ReconcileReport& report) {
   return netlink_.link(config_.vxlan);
 }
 
-Result<void> Datapath::ensure_link_state(const Link& link, const MacAddress& mac, ReconcileReport& report) {
+// The device comes and goes with the process that made it; its address is what this node's own packets come from.
+Result<void> Datapath::ensure_sleeve(const Cidr& address, ReconcileReport& report) {
+  LAB_TRY(sleeve_, netlink_.find_link(config_.sleeve));
+  if (!sleeve_) return {};
+  LAB_CHECK(set_sysctl("net/ipv4/conf/" + config_.sleeve + "/rp_filter", "2"));
+  if (has_sysctl("net/ipv6/conf/" + config_.sleeve)) {
+    LAB_CHECK(set_sysctl("net/ipv6/conf/" + config_.sleeve + "/disable_ipv6", "1"));
+  }
+  LAB_CHECK(ensure_link_state(*sleeve_, sleeve_->mac, report));
+  return ensure_only_address(*sleeve_, address, report);
+}
+
+Result<void> Datapath::ensure_link_state(const Link& link, const MacAddress& mac, ReconcileReport& report, bool up) {
   LinkChange change;
   if (link.mtu != report.mtu) change.mtu = report.mtu;
   if (link.mac != mac) change.mac = mac;
-  if (!link.up) change.up = true;
+  if (link.up != up) change.up = up;
   if (!change.mtu && !change.mac && !change.up) return {};
   ++report.changes;
   return netlink_.change_link(link.index, change);
@@ -207,26 +220,21 @@ Result<void> Datapath::ensure_local_routes(const Link& bridge, const std::vector
   return {};
 }
 
+// Where ranges move, the peer's own address is the next hop: on this device it is only a name for its MAC.
+IpAddress Datapath::next_hop(const Peer& peer) const {
+  return ranges_move() ? peer.underlay : vtep_address(peer.pod_cidr);
+}
+
 Result<void> Datapath::ensure_peers(const Link& vxlan, const std::vector<Peer>& peers, ReconcileReport& report) {
-  std::vector<Route> routes;
   std::vector<Neighbour> neighbours;
   std::vector<FdbEntry> entries;
   for (const auto& p : peers) {
-    // Where ranges move, the peer's own address is the next hop: on this device it is only a name for its MAC.
-    auto vtep = ranges_move() ? p.underlay : vtep_address(p.pod_cidr);
+    if (config_.encrypted) break;
     entries.push_back({vxlan.index, p.vtep_mac, p.underlay});
-    neighbours.push_back({vxlan.index, vtep, p.vtep_mac, true});
-    for (const auto& range : ranges_move() ? p.ranges : std::vector{p.pod_cidr}) {
-      routes.push_back({.destination = range.network(),
-                        .gateway = vtep,
-                        .link = vxlan.index,
-                        .onlink = true,
-                        .protocol = kRouteProtocol});
-    }
+    neighbours.push_back({vxlan.index, next_hop(p), p.vtep_mac, true});
   }
   LAB_TRY(auto have_entries, netlink_.fdb(vxlan.index));
   LAB_TRY(auto have_neighbours, netlink_.neighbours(vxlan.index));
-  LAB_TRY(auto have_routes, netlink_.routes(vxlan.index));
   // What is new first, so that a peer that moved is never unreachable for lack of an entry.
   for (const auto& e : entries) {
     if (contains(have_entries, e)) continue;
@@ -242,16 +250,7 @@ Result<void> Datapath::ensure_peers(const Link& vxlan, const std::vector<Peer>& 
     LAB_CHECK(netlink_.replace_neighbour(n));
     ++report.changes;
   }
-  for (const auto& r : routes) {
-    if (contains(have_routes, r)) continue;
-    LAB_CHECK(netlink_.replace_route(r));
-    ++report.changes;
-  }
-  for (const auto& r : have_routes) {
-    if (contains(routes, r) || r.destination.address.is_v6()) continue;
-    LAB_CHECK(netlink_.delete_route(r));
-    ++report.changes;
-  }
+  LAB_CHECK(ensure_routes(vxlan, peers, report));
   for (const auto& n : have_neighbours) {
     bool wanted = std::ranges::any_of(neighbours, [&](const auto& w) { return w.address == n.address; });
     if (wanted || !n.permanent) continue;
@@ -262,6 +261,37 @@ Result<void> Datapath::ensure_peers(const Link& vxlan, const std::vector<Peer>& 
     bool wanted = std::ranges::any_of(entries, [&](const auto& w) { return w.mac == e.mac; });
     if (wanted) continue;
     LAB_CHECK(netlink_.delete_fdb(e));
+    ++report.changes;
+  }
+  return {};
+}
+
+// A peer that is moved between the kernel's device and the sleeve's has its route replaced in one step.
+Result<void> Datapath::ensure_routes(const Link& vxlan, const std::vector<Peer>& peers, ReconcileReport& report) {
+  std::vector<Route> routes;
+  for (const auto& p : peers) {
+    const bool by_sleeve = sleeve_ && (config_.encrypted || sleeved_.contains(p.name));
+    if (config_.encrypted && !by_sleeve) continue;
+    for (const auto& range : ranges_move() ? p.ranges : std::vector{p.pod_cidr}) {
+      Route r{.destination = range.network(), .protocol = kRouteProtocol};
+      r.link = by_sleeve ? sleeve_->index : vxlan.index;
+      if (!by_sleeve) r.gateway = next_hop(p), r.onlink = true;
+      routes.push_back(std::move(r));
+    }
+  }
+  LAB_TRY(auto have, netlink_.routes(vxlan.index));
+  if (sleeve_) {
+    LAB_TRY(auto more, netlink_.routes(sleeve_->index));
+    have.insert(have.end(), more.begin(), more.end());
+  }
+  for (const auto& r : routes) {
+    if (contains(have, r)) continue;
+    LAB_CHECK(netlink_.replace_route(r));
+    ++report.changes;
+  }
+  for (const auto& r : have) {
+    if (contains(routes, r) || r.destination.address.is_v6()) continue;
+    LAB_CHECK(netlink_.delete_route(r));
     ++report.changes;
   }
   return {};

@@ -3,6 +3,8 @@
 //   bridge lab0       <pod range>.1/24, the pods' gateway; their veth ends are its ports
 //   lab-vxlan         <pod range>.0/32; per peer one onlink route, one permanent neighbour, one forwarding entry
 //
+//   lab-sleeve        made by overlay-net/sleeve and there while that runs; the routes of peers that use_sleeve() names
+//
 // With DatapathConfig::gateway both have that address alone, and a peer has a route for each of its ranges.
 //
 // reconcile() brings the kernel to the wanted state from any other and touches only what differs, so repeating it, or
@@ -10,6 +12,8 @@
 // there is removed. Used from one thread; works on the network namespace of the thread that opened it.
 #pragma once
 
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +30,7 @@ inline constexpr std::uint8_t kRouteProtocol = 80;
 struct DatapathConfig {
   std::string bridge = "lab0";
   std::string vxlan = "lab-vxlan";
+  std::string sleeve = "lab-sleeve";
   std::uint32_t vni = 1;
   std::uint16_t port = 6784;
   IpAddress underlay;   // of this node
@@ -34,6 +39,9 @@ struct DatapathConfig {
   // Set where ranges change hands (the ring): the one address of both devices, out of the node's own. Pods' ranges are
   // then routed one by one, to a peer by way of its own address.
   IpAddress gateway;
+  // No packet goes or comes over the vxlan device, which stays down: all peers are reached through the sleeve,
+  // encrypted.
+  bool encrypted = false;
 };
 
 struct ReconcileReport {
@@ -47,6 +55,8 @@ class Datapath {
   static Result<Datapath> open(DatapathConfig config);
   // `local`: ranges of this node's pods, where the configuration has a gateway.
   Result<ReconcileReport> reconcile(const std::vector<Peer>& peers, const std::vector<Cidr>& local = {});
+  // Peers, by name, whose packets the next reconcile() routes through the sleeve's device, while there is one.
+  void use_sleeve(std::set<std::string> peers) { sleeved_ = std::move(peers); }
   const DatapathConfig& config() const { return config_; }
 
   // Removes both devices and so all that hangs on them; absent is fine.
@@ -58,17 +68,22 @@ class Datapath {
   Result<unsigned> pod_mtu();
   Result<Link> ensure_bridge(ReconcileReport& report);
   Result<Link> ensure_vxlan(ReconcileReport& report);
-  Result<void> ensure_link_state(const Link& link, const MacAddress& mac, ReconcileReport& report);
+  Result<void> ensure_sleeve(const Cidr& address, ReconcileReport& report);
+  Result<void> ensure_link_state(const Link& link, const MacAddress& mac, ReconcileReport& report, bool up = true);
   Result<void> ensure_only_address(const Link& link, const Cidr& address, ReconcileReport& report);
   Result<void> set_parameters(ReconcileReport& report);
   std::vector<Peer> usable(std::vector<Peer> peers, const std::vector<FdbEntry>& programmed,
                            ReconcileReport& report) const;
   Result<void> ensure_local_routes(const Link& bridge, const std::vector<Cidr>& local, ReconcileReport& report);
+  IpAddress next_hop(const Peer& peer) const;
   bool ranges_move() const { return !config_.gateway.empty(); }
   Result<void> ensure_peers(const Link& vxlan, const std::vector<Peer>& peers, ReconcileReport& report);
+  Result<void> ensure_routes(const Link& vxlan, const std::vector<Peer>& peers, ReconcileReport& report);
 
   DatapathConfig config_;
   Netlink netlink_;
+  std::set<std::string> sleeved_;
+  std::optional<Link> sleeve_;  // as of the last reconcile()
   bool asked_for_module_ = false;
 };
 
