@@ -103,6 +103,22 @@ Result<void> set_mesh(const Invocation& in, const client::RestConfig& config, ov
   return {};
 }
 
+// The ways besides the kernel's VXLAN.
+Result<void> set_paths(const Invocation& in, overlay::AgentOptions& options) {
+  overlay::PathOptions paths{.port = static_cast<std::uint16_t>(in.number("sleeve-port"))};
+  if (in.flag("encryption")) {
+    if (!in.has("password-file")) {
+      return fail(Code::kInvalid, "--encryption: there is no password to encrypt with", "give all nodes the same --password-file");
+    }
+    if (paths.port == 0) return fail(Code::kInvalid, "--encryption needs the sleeve", "leave --sleeve-port 0 out");
+    LAB_TRY(paths.password, fs::read_file(in.get("password-file")));
+    while (paths.password.ends_with('\n')) paths.password.pop_back();
+    if (paths.password.empty()) return fail(Code::kInvalid, "--password-file: " + in.get("password-file") + " is empty");
+  }
+  if (paths.port) options.paths = std::move(paths);
+  return {};
+}
+
 Result<void> overlay(const Invocation& in) {
   auto address = IpAddress::parse(in.get("node-ip"));
   if (!address) return fail(Code::kInvalid, "--node-ip: \"" + in.get("node-ip") + "\" is no address");
@@ -116,7 +132,8 @@ Result<void> overlay(const Invocation& in) {
   const bool without_api = in.get("kubeconfig").empty();
   auto range = Cidr::parse(in.get("pod-cidr"));
   if (in.has("pod-cidr") && !range) return fail(Code::kInvalid, "--pod-cidr: \"" + in.get("pod-cidr") + "\" is no range");
-  if (without_api && !range) return fail(Code::kInvalid, "without an API server nobody gives this node its pods' range", "give it --pod-cidr");
+  const bool ring = in.get("ipam") == "ring";
+  if (without_api && !range && !ring) return fail(Code::kInvalid, "without an API server nobody gives this node its pods' range", "give it --pod-cidr");
   client::RestConfig config;
   if (without_api) {
     log::info("runs without an API server");
@@ -139,6 +156,8 @@ Result<void> overlay(const Invocation& in) {
   options.cluster_cidr = Cidr::parse(in.get("cluster-cidr")).value_or(Cidr());
   options.status_port = static_cast<int>(in.number("status-port"));
   LAB_CHECK(set_mesh(in, config, options));
+  LAB_CHECK(set_paths(in, options));
+  if (ring) options.ring = overlay::RingOptions{options.cluster_cidr, in.all("ipam-founders")};
   Result<void> started;
   on_loop(thread.loop(), [&] {
     if (!without_api) {
@@ -165,7 +184,11 @@ Commands overlay_commands() {
                        {.name = "cluster-cidr", .value = "RANGE", .help = "Addresses of all pods", .fallback = "10.244.0.0/16"},
                        {.name = "pod-cidr", .value = "RANGE", .help = "Addresses of this node's pods; default: what its Node says"},
                        {.name = "peer", .value = "HOST", .help = "A peer of the mesh to begin with, besides those the API server knows", .repeated = true},
+                       {.name = "ipam", .value = "MODE", .help = "Where pods' addresses come from: the range that the Node names, or the ring that all nodes share", .fallback = "podcidr", .choices = {"podcidr", "ring"}},
+                       {.name = "ipam-founders", .value = "NODE", .help = "With the ring: the nodes that start it, the same on each; none on those that join later", .repeated = true},
                        {.name = "password-file", .value = "FILE", .help = "Password of the mesh; default: the cluster's certificates are the proof"},
+                       {.name = "encryption", .help = "Encrypt what pods send to other nodes, with keys that the password vouches for"},
+                       {.name = "sleeve-port", .value = "PORT", .help = "UDP port of the way through user space, taken where the kernel's VXLAN does not get through; 0: none", .fallback = "6783"},
                        {.name = "mesh-port", .value = "PORT", .help = "TCP port of the mesh; 0: no mesh", .fallback = "6783"},
                        {.name = "status-port", .value = "PORT", .help = "TCP port of 127.0.0.1 for status and metrics; 0: none", .fallback = "6784"},
                        {.name = "vni", .value = "N", .help = "VXLAN network identifier", .fallback = "1"},

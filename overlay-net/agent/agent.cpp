@@ -35,6 +35,7 @@ Result<void> OverlayAgent::start(Scope& scope) {
     policy_->start(scope);
   }
   loop_ = &scope.loop();
+  LAB_CHECK(start_paths());
   auto handler = [this](http::Request request, http::ResponseWriter& writer) {
     return serve(std::move(request), writer);
   };
@@ -49,8 +50,13 @@ Result<void> OverlayAgent::start(Scope& scope) {
       log::warn("status and metrics are on the socket only", {{"reason", local.error().text()}});
     }
   }
+  if (options_.ring && !options_.mesh) {
+    return fail(Code::kInvalid, "the ring of pod addresses needs the mesh: " + options_.mesh_off,
+                "give the peers a way to prove who they are, or use --ipam podcidr");
+  }
   if (options_.mesh) {
     mesh_ = std::make_unique<Mesh>(*options_.mesh);
+    if (options_.ring) LAB_CHECK(open_ring(scope));
     mesh_->on_change([this] { hear(); });
     mesh_->start(scope);
   }
@@ -75,9 +81,11 @@ void OverlayAgent::set_peers(std::vector<Peer> peers) {
 // The other nodes that the API server lists.
 std::vector<Peer> OverlayAgent::take_nodes() {
   std::vector<Peer> peers;
-  std::vector<std::string> addresses;
+  std::vector<std::string> addresses, names;
   for (const auto& node : nodes_->list()) {
     auto peer = peer_of_node(*node);
+    names.push_back(peer.name);
+    if (ring_ && peer.underlay.is_v4()) peer.pod_cidr = Cidr::host(peer.underlay);
     if (peer.name == options_.core.node_name) {
       if (options_.pod_cidr.empty()) core_.set_pod_cidr(peer.pod_cidr);
       continue;
@@ -86,6 +94,7 @@ std::vector<Peer> OverlayAgent::take_nodes() {
     if (!peer.pod_cidr.empty()) peers.push_back(std::move(peer));
   }
   if (mesh_) mesh_->set_known(addresses);
+  if (ring_) remove_deleted_nodes(names);
   return peers;
 }
 
@@ -104,7 +113,42 @@ void OverlayAgent::take_peers() {
   }
 }
 
+Result<void> OverlayAgent::start_paths() {
+  if (!options_.paths) return {};
+  auto options = *options_.paths;
+  options.self = core_.vtep_mac();
+  options.underlay = options_.core.underlay;
+  LAB_TRY(paths_, Paths::start(std::move(options)));
+  core_.use_paths(*paths_);
+  paths_->on_change([this] {
+    loop_->post([this] {
+      dirty_ = true;
+      changed_.notify();
+    });
+  });
+  return {};
+}
+
+// Peers that the mesh reaches through another one: datagrams take the same way where the kernel's path fails.
+std::map<std::string, std::string> OverlayAgent::next_hops() const {
+  std::map<std::string, std::string> out;
+  std::map<PeerName, std::string> names;
+  const auto others = mesh_->announcements();
+  for (const auto& a : others) names[a.id.name] = a.id.nickname;
+  for (const auto& a : others) {
+    auto hop = mesh_->router().topology().next_hop(a.id.name);
+    if (hop && *hop != a.id.name && names.contains(*hop)) out[a.id.nickname] = names[*hop];
+  }
+  return out;
+}
+
 void OverlayAgent::hear() {
+  if (auto hops = next_hops(); hops != hops_) {
+    hops_ = hops;
+    core_.set_next_hops(std::move(hops));
+    dirty_ = true;
+    changed_.notify();
+  }
   auto now = peers_of(mesh_->announcements());
   if (now == heard_) return;
   heard_ = std::move(now);
@@ -113,7 +157,8 @@ void OverlayAgent::hear() {
 }
 
 void OverlayAgent::announce() {
-  auto range = core_.pod_cidr();
+  // With the ring a node's range is not one, and not the node's to say: its own address stands for it.
+  auto range = ring_ ? Cidr::host(options_.core.underlay) : core_.pod_cidr();
   if (!mesh_ || range.empty()) return;
   mesh_->announce(announcement_of({options_.core.node_name, options_.core.underlay, range, core_.vtep_mac()}));
 }
@@ -127,12 +172,18 @@ json::Value OverlayAgent::report() const {
   } else {
     json::set(out, options_.mesh_off, "meshOff");
   }
+  if (ring_) json::set(out, ring_report(), "ring");
   return out;
 }
 
 // The mesh lives on the agent's loop, requests on the server's: over there and back.
 Task<void> OverlayAgent::serve(http::Request request, http::ResponseWriter& writer) {
   auto path = request.path();
+  constexpr std::string_view kPeers = "/v1/net/peers/";
+  if (path.starts_with(kPeers) && request.method == "DELETE") {
+    co_await remove_from_ring(http::percent_decode(path.substr(kPeers.size())), writer);
+    co_return;
+  }
   const bool is_report = path == "/v1/net", is_metrics = path == "/metrics";
   if (!is_report && !is_metrics) {
     co_await serve_agent_api(core_, policy_.get(), std::move(request), writer);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,13 +29,21 @@ namespace lab::overlay {
 inline constexpr const char* kUnderlayAnnotation = "overlay.lab/underlay-address";
 inline constexpr const char* kVtepMacAnnotation = "overlay.lab/vtep-mac";
 
+// Addresses of pods out of the ring that all peers of the mesh share (overlay-net/ring).
+struct RingOptions {
+  Cidr range;                         // the same on all nodes
+  std::vector<std::string> founders;  // names of the nodes that make the first ring; empty on those that join later
+};
+
 struct AgentOptions {
   CoreOptions core;
   client::Client* client = nullptr;
   Cidr pod_cidr;                               // fixed range; empty: Node.spec.podCIDR
   Cidr cluster_cidr;                           // of all pods; for people
+  std::optional<RingOptions> ring;             // none: each node has a range of its own
   std::optional<MeshOptions> mesh;             // none: Nodes and set_peers() alone
   std::string mesh_off;                        // without a mesh: why
+  std::optional<PathOptions> paths;            // none: the kernel's path alone. Its self is filled in
   int status_port = 0;                         // of 127.0.0.1, for status and metrics; 0: the socket only
   Duration resync = std::chrono::seconds(30);  // how soon a change made behind our back is put right
 };
@@ -60,7 +69,13 @@ class OverlayAgent {
   void take_peers();
   std::vector<Peer> take_nodes();
   void hear();
+  Result<void> open_ring(Scope& scope);
+  void remove_deleted_nodes(const std::vector<std::string>& names);
+  Task<void> remove_from_ring(std::string peer, http::ResponseWriter& writer);
+  json::Value ring_report() const;
   void announce();
+  Result<void> start_paths();
+  std::map<std::string, std::string> next_hops() const;
 
   AgentOptions options_;
   AgentCore core_;
@@ -68,9 +83,13 @@ class OverlayAgent {
   std::unique_ptr<policy::PolicyAgent> policy_;  // with a client only
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<http::Server> local_server_;  // on status_port
+  std::unique_ptr<ring::RingAllocator> ring_;  // outlives the mesh
   std::unique_ptr<Mesh> mesh_;
+  std::unique_ptr<Paths> paths_;
   std::optional<std::vector<Peer>> given_;  // by set_peers()
+  std::map<std::string, std::string> hops_;  // of the mesh's routes
   std::vector<Peer> heard_;                 // through the mesh
+  std::set<std::string> nodes_seen_;        // with a ring: to notice which are deleted
   Loop* loop_ = nullptr;
   Event changed_;
   bool dirty_ = true;

@@ -26,6 +26,11 @@ Task<http::Response> add_pod(AgentCore& core, policy::PolicyAgent* policy, std::
   auto pod = pod_request_from(*body);
   if (!pod) co_return error_response(pod.error());
   auto network = core.add_pod(*pod);
+  // Another peer is being asked for space: soon there may be some.
+  for (int i = 0; i < 50 && !network && network.error().code == Code::kTooManyRequests && core.may_get_space(); ++i) {
+    (void)co_await sleep_for(std::chrono::milliseconds(100));
+    network = core.add_pod(*pod);
+  }
   if (network && policy && !pod->pod_name.empty()) {
     co_await policy->pod_wired({pod->pod_namespace, pod->pod_name, network->address.address});
   }

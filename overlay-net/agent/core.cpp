@@ -11,13 +11,31 @@
 namespace lab::overlay {
 namespace {
 
+constexpr const char* kGatewayOwner = "node/gateway";  // the node's own address out of the ring
+
 std::string owner_of(const std::string& container_id, const std::string& ifname) {
   return container_id + "/" + ifname;
 }
 
+// The way its packets take, for people.
+void add_path(json::Value& peer, const PathStatus& s) {
+  json::set(peer, name_of(s.path), "path");
+  json::set(peer, s.established, "pathEstablished");
+  json::set(peer, s.encrypted, "encrypted");
+  json::set(peer, s.mtu, "mtu");
+  if (!s.via.empty()) json::set(peer, s.via, "via");
+  if (!s.why.empty()) json::set(peer, s.why, "why");
+}
+
 json::Value peer_json(const Peer& p) {
-  return json::Object{
+  json::Object out{
       {"name", p.name}, {"address", p.underlay.text()}, {"podCIDR", p.pod_cidr.text()}, {"vtepMAC", p.vtep_mac.text()}};
+  if (!p.ranges.empty()) {
+    json::Array ranges;
+    for (const auto& r : p.ranges) ranges.push_back(json::Value(r.text()));
+    out["ranges"] = std::move(ranges);
+  }
+  return out;
 }
 
 Peer peer_from(const json::Value& v) {
@@ -41,9 +59,16 @@ AgentCore::AgentCore(CoreOptions options) : options_(std::move(options)) {
   recall();
 }
 
+void AgentCore::use_ring(ring::RingAllocator& ring) {
+  std::lock_guard lock(mutex_);
+  ring_ = &ring;
+  pod_cidr_ = ring.range();
+  allocator_ = std::shared_ptr<Allocator>(&ring, [](Allocator*) {});
+}
+
 void AgentCore::set_pod_cidr(Cidr pod_cidr) {
   std::lock_guard lock(mutex_);
-  if (pod_cidr.empty() || pod_cidr.network() == pod_cidr_) return;
+  if (ring_ || pod_cidr.empty() || pod_cidr.network() == pod_cidr_) return;
   if (!pod_cidr_.empty()) {
     log::warn("this node's pod range changed; pods keep their addresses until they are made anew",
               {{"from", pod_cidr_.text()}, {"to", pod_cidr.text()}});
@@ -51,6 +76,16 @@ void AgentCore::set_pod_cidr(Cidr pod_cidr) {
   pod_cidr_ = pod_cidr.network();
   datapath_.reset();
   allocator_.reset();
+}
+
+void AgentCore::use_paths(Paths& paths) {
+  std::lock_guard lock(mutex_);
+  paths_ = &paths;
+}
+
+void AgentCore::set_next_hops(std::map<std::string, std::string> next_hops) {
+  std::lock_guard lock(mutex_);
+  next_hops_ = std::move(next_hops);
 }
 
 void AgentCore::set_peers(std::vector<Peer> peers) {
@@ -70,7 +105,15 @@ Result<void> AgentCore::reconcile() {
 
 Result<void> AgentCore::reconcile_locked() {
   LAB_CHECK(open_parts());
-  LAB_TRY(auto report, datapath_->reconcile(peers_));
+  auto peers = peers_;
+  std::vector<Cidr> local;
+  if (ring_) {
+    for (auto& p : peers) p.ranges = ring_->ranges_of(p.name);
+    local = ring_->ranges_of(options_.node_name);
+  }
+  if (paths_) datapath_->use_sleeve(paths_->sleeved());
+  LAB_TRY(auto report, datapath_->reconcile(peers, local));
+  if (paths_) paths_->set_peers(peers, report.mtu, next_hops_);
   for (const auto& w : report.warnings) {
     if (std::ranges::find(report_.warnings, w) == report_.warnings.end()) log::warn(w);
   }
@@ -82,7 +125,7 @@ Result<void> AgentCore::reconcile_locked() {
   report_ = std::move(report);
   LAB_CHECK(update_firewall());
   LAB_CHECK(install_conflist(options_.cni_dir, options_.socket_path));
-  programmed_ = peers_;
+  programmed_ = std::move(peers);
   ready_ = true;
   remember();
   return {};
@@ -96,12 +139,18 @@ Result<void> AgentCore::open_parts() {
   if (!allocator_) {
     LAB_TRY(allocator_, RangeAllocator::open(fs::join(options_.state_dir, "addresses.journal"), pod_cidr_));
   }
+  if (ring_ && gateway_.empty()) {
+    LAB_TRY(auto own, ring_->allocate(kGatewayOwner, ""));
+    gateway_ = own.address;
+  }
   if (!datapath_) {
     DatapathConfig config{.vni = options_.vni,
                           .port = options_.port,
                           .underlay = options_.underlay,
                           .pod_cidr = pod_cidr_,
-                          .vtep_mac = vtep_mac()};
+                          .vtep_mac = vtep_mac(),
+                          .gateway = gateway_,
+                          .encrypted = paths_ && paths_->encrypts()};
     LAB_TRY(auto datapath, Datapath::open(std::move(config)));
     datapath_.emplace(std::move(datapath));
   }
@@ -110,7 +159,9 @@ Result<void> AgentCore::open_parts() {
 
 Result<void> AgentCore::update_firewall() {
   FirewallState state{.pod_cidr = pod_cidr_, .host_ports = host_ports()};
-  for (const auto& p : peers_) state.cluster_cidrs.push_back(p.pod_cidr);
+  for (const auto& p : peers_) {
+    if (!ring_) state.cluster_cidrs.push_back(p.pod_cidr);
+  }
   std::erase_if(state.cluster_cidrs, [](const Cidr& c) { return !c.address.is_v4(); });
   auto script = firewall_script(state);
   if (script == firewall_) return {};
@@ -140,6 +191,7 @@ Failure AgentCore::not_ready() const {
 }
 
 PodNetwork AgentCore::network_of(const Allocation& a) const {
+  if (ring_) return {Cidr::host(a.address), gateway_, datapath_->config().bridge, report_.mtu};
   return {{a.address, pod_cidr_.prefix}, gateway_address(pod_cidr_), datapath_->config().bridge, report_.mtu};
 }
 
@@ -206,6 +258,11 @@ bool AgentCore::ready() const {
   return ready_;
 }
 
+bool AgentCore::may_get_space() const {
+  std::lock_guard lock(mutex_);
+  return ring_ != nullptr;
+}
+
 bool AgentCore::has_pod_cidr() const {
   std::lock_guard lock(mutex_);
   return !pod_cidr_.empty();
@@ -215,7 +272,14 @@ json::Value AgentCore::status() const {
   std::lock_guard lock(mutex_);
   json::Array peers, warnings;
   // Those that traffic flows to, not those that are about to be programmed.
-  for (const auto& p : programmed_) peers.push_back(peer_json(p));
+  std::map<std::string, PathStatus> paths;
+  if (paths_) {
+    for (auto& s : paths_->status()) paths.emplace(s.peer, std::move(s));
+  }
+  for (const auto& p : programmed_) {
+    peers.push_back(peer_json(p));
+    if (auto s = paths.find(p.name); s != paths.end()) add_path(peers.back(), s->second);
+  }
   for (const auto& w : report_.warnings) warnings.push_back(json::Value(w));
   auto usage = allocator_ ? allocator_->usage() : AllocatorUsage{};
   return json::Object{{"node", options_.node_name},
@@ -242,14 +306,15 @@ std::string AgentCore::metrics() const {
          gauge("lab_overlay_peers", "Nodes that this node exchanges pod traffic with.", programmed_.size()) +
          gauge("lab_overlay_addresses_total", "Pod addresses of this node.", usage.total) +
          gauge("lab_overlay_addresses_used", "Pod addresses in use.", usage.used) +
-         gauge("lab_overlay_mtu_bytes", "MTU of pods.", report_.mtu);
+         gauge("lab_overlay_mtu_bytes", "MTU of pods.", report_.mtu) +
+         (paths_ ? paths_->metrics() : "");
 }
 
 // What a start without the API server needs. Losing it is no loss once the API server answers.
 void AgentCore::remember() {
   json::Array peers;
   for (const auto& p : peers_) peers.push_back(peer_json(p));
-  auto text = json::dump(json::Object{{"podCIDR", pod_cidr_.text()}, {"peers", std::move(peers)}});
+  auto text = json::dump(json::Object{{"podCIDR", ring_ ? "" : pod_cidr_.text()}, {"peers", std::move(peers)}});
   if (text == remembered_) return;
   auto done = fs::write_file(fs::join(options_.state_dir, "peers.json"), text, 0600);
   if (done) {

@@ -5,6 +5,7 @@
 // makes it; all threads that call it must be in the same one.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -17,7 +18,9 @@
 #include "overlay-net/datapath/datapath.h"
 #include "overlay-net/datapath/firewall.h"
 #include "overlay-net/ipam/range_allocator.h"
+#include "overlay-net/path/paths.h"
 #include "overlay-net/policy/wired_pod.h"
+#include "overlay-net/ring/ring_allocator.h"
 
 namespace lab::overlay {
 
@@ -39,6 +42,15 @@ class AgentCore {
   // What this node shall be and who the others are. Takes effect with reconcile().
   void set_pod_cidr(Cidr pod_cidr);
   void set_peers(std::vector<Peer> peers);
+  // Addresses come out of the ring, instead of a range of this node's own, and peers' ranges are what the ring says. Before
+  // the first reconcile(). The ring outlives this.
+  void use_ring(ring::RingAllocator& ring);
+
+  // Peers' packets take the path that these say; with encryption none but theirs. Before the first reconcile(). They
+  // outlive this.
+  void use_paths(Paths& paths);
+  // Peers, by name, that are reached through another one, and that one's name.
+  void set_next_hops(std::map<std::string, std::string> next_hops);
 
   // Brings kernel, firewall and plugin configuration to the wanted state. kUnavailable while the pod range is unknown.
   Result<void> reconcile();
@@ -53,6 +65,7 @@ class AgentCore {
   std::vector<Peer> peers() const;   // as set, or remembered
 
   bool ready() const;
+  bool may_get_space() const;  // when an address was refused
   bool has_pod_cidr() const;  // set, or remembered
   json::Value status() const;
   std::string metrics() const;  // Prometheus text
@@ -77,7 +90,11 @@ class AgentCore {
   Cidr pod_cidr_;
   std::vector<Peer> peers_;
   std::vector<Peer> programmed_;  // those of peers_ at the last reconcile that went well
-  std::unique_ptr<Allocator> allocator_;
+  std::shared_ptr<Allocator> allocator_;
+  ring::RingAllocator* ring_ = nullptr;
+  IpAddress gateway_;  // with a ring: the node's own address out of it
+  Paths* paths_ = nullptr;
+  std::map<std::string, std::string> next_hops_;
   std::optional<Datapath> datapath_;
   ReconcileReport report_;
   std::string firewall_;    // the script applied last

@@ -177,7 +177,29 @@ std::string render_peers(const json::Value& report) {
   return out;
 }
 
+// With the ring: who owns how much of the whole range.
+static std::string render_ring(const json::Value& ring) {
+  std::string out;
+  for (const auto& p : json::list(ring, "peers")) {
+    std::string name = text_of(p, "name") + "(" + std::string(json::str(p, "nickname")) + ")";
+    out += padded(name, 40) + " " + std::to_string(json::num(p, "owned")) + " IPs (" +
+           format("%.1f", 100.0 * static_cast<double>(json::num(p, "owned")) /
+                              static_cast<double>(std::max<std::int64_t>(1, json::num(ring, "total")))) +
+           "% of total)";
+    if (json::flag(p, "self")) out += " (" + std::to_string(json::num(p, "used")) + " active)";
+    if (json::flag(p, "removed")) {
+      out += " - removed, its space is on its way to an heir";
+    } else if (!json::flag(p, "reachable")) {
+      out += " - unreachable!";
+    }
+    out += "\n";
+  }
+  if (auto problem = text_of(ring, "problem"); !problem.empty()) out += "Waiting: " + problem + "\n";
+  return out;
+}
+
 std::string render_ipam(const json::Value& report) {
+  if (json::has(report, "ring")) return render_ring(json::at(report, "ring"));
   const auto total = addresses_in(json::str(report, "clusterCIDR"));
   std::string out;
   auto one = [&](const std::string& name, std::string_view cidr, const std::string& note) {
