@@ -135,21 +135,25 @@ std::vector<std::string> directories_of(const ResetContext& c) {
   return out;
 }
 
-// A file, and what runs have left that were killed while they wrote it.
+// What runs have left that were killed while they wrote a file: NAME.tmp-XXXXXX, of names that begin so.
+Result<void> remove_halves(const std::string& directory, const std::string& name) {
+  if (!fs::exists(directory)) return {};
+  LAB_TRY(auto names, fs::list_dir(directory));
+  for (const auto& n : names)
+    if (n.starts_with(name) && n.find(".tmp-") != std::string::npos) LAB_CHECK(fs::remove_file(fs::join(directory, n)));
+  return {};
+}
+
 Result<void> remove_with_halves(const std::string& path) {
   LAB_CHECK(fs::remove_file(path));
   const auto slash = path.rfind('/');
-  const std::string directory = path.substr(0, slash), half = path.substr(slash + 1) + ".tmp-";
-  if (!fs::exists(directory)) return {};
-  LAB_TRY(auto names, fs::list_dir(directory));
-  for (const auto& name : names)
-    if (name.starts_with(half)) LAB_CHECK(fs::remove_file(fs::join(directory, name)));
-  return {};
+  return remove_halves(path.substr(0, slash), path.substr(slash + 1));
 }
 
 Result<void> remove_files(ResetContext& c) {
   LAB_CHECK(remove_plugins(c.plugins));
   for (const char* file : kFiles) LAB_CHECK(remove_with_halves(file));
+  for (const char* units : {kUnitDirectory, "/etc/systemd/system"}) LAB_CHECK(remove_halves(units, "lab-"));
   for (const auto& dir : directories_of(c)) LAB_CHECK(fs::remove_all(dir));
   for (const char* dir : kEmptyDirectories) ::rmdir(dir);
   return {};
