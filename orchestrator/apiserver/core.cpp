@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "orchestrator/apiserver/authz/policy.h"
 #include "orchestrator/apiserver/hooks/policy.h"
+#include "orchestrator/apiserver/hooks/range_records.h"
 #include "orchestrator/apiserver/pod_calls.h"
 #include "orchestrator/apiserver/system_objects.h"
 #include "pki/jwt.h"
@@ -51,6 +52,7 @@ Result<void> Core::wire() {
   LAB_TRY(policy, hooks::make_write_policy({.service_cidr = options.service_cidr,
                                             .node_port_first = options.node_port_first,
                                             .node_port_last = options.node_port_last,
+                                            .shared_store = options.store->shared(),
                                             .failure_toleration = options.default_toleration_seconds},
                                            *authorizer));
   registry = std::make_unique<Registry>(*options.store, *cache, kinds, *policy);
@@ -122,6 +124,9 @@ Task<Result<void>> Core::make_system_objects() {
     LAB_CO_CHECK(co_await authz::reconcile_policy(*cache, *registry));
   }
   LAB_CO_CHECK(co_await custom_resources->reconcile());
+  if (options.store->shared())
+    LAB_CO_CHECK(
+        co_await hooks::reconcile_service_records(*options.store, *cache, [this] { return registry->catch_up(); }));
   system_objects_made = true;
   co_return Result<void>();
 }

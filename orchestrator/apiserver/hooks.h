@@ -56,6 +56,8 @@ struct Hooks {
       validate;
   // Before an object is deleted for good, or marked for deletion (finalizers, grace): may refuse.
   std::function<Result<void>(WriteContext&, const json::Value& object)> before_delete;
+  // The object leaves the store with this commit: what was kept beside it (`changes`) goes along. Must not refuse.
+  std::function<void(WriteContext&, const json::Value& object)> before_leave;
   // After the object has left the store.
   std::function<void(WriteContext&, const json::Value& object)> after_delete;
 };

@@ -93,11 +93,23 @@ WriteContext Registry::context(const api::Kind& kind, std::string ns, std::strin
   return ctx;
 }
 
+namespace {
+
+// The store's words on a guard of another key than the object's own are not about the object: somebody was quicker with
+// what a hook had seen free. That is a lost race, whatever became of that key.
+Error about_object(Error error, const std::string& key) {
+  const bool guard = error.code == Code::kAlreadyExists || error.code == Code::kNotFound;
+  if (guard && !error.message.starts_with("key " + key + ":")) error.code = Code::kConflict;
+  return error;
+}
+
+}  // namespace
+
 // On success the context's on_commit has run, on failure its on_abort.
 Task<Result<store::Revision>> Registry::commit(WriteContext& ctx, std::string key, store::Bytes value, ObjectMeta meta,
                                                std::optional<store::Revision> expect) {
   store::Txn txn;
-  txn.changes.push_back({std::move(key), value, expect});
+  txn.changes.push_back({key, value, expect});
   for (auto& change : ctx.changes) txn.changes.push_back(std::move(change));
   txn.guards = std::move(ctx.guards);
   if (value) cache_.announce(value, std::move(meta));
@@ -108,7 +120,7 @@ Task<Result<store::Revision>> Registry::commit(WriteContext& ctx, std::string ke
   if (value && (!committed || store_.shared())) cache_.forget(value);
   if (!committed) {
     for (auto& undo : ctx.on_abort) undo();
-    co_return std::unexpected(std::move(committed).error());
+    co_return std::unexpected(about_object(std::move(committed).error(), key));
   }
   for (auto& then : ctx.on_commit) then();
   if (!co_await cache_.wait_for(committed->revision, kCacheLimit))
@@ -160,6 +172,7 @@ Task<Result<Written>> Registry::erase(WriteContext& ctx, const api::Kind& storag
   if (ctx.dry_run) {
     for (auto& undo : ctx.on_abort) undo();
   } else {
+    if (const auto& leaving = policy_.hooks_of(storage).before_leave) leaving(ctx, *current->value());
     auto revision = co_await commit(ctx, storage_key(storage, ctx.ns, ctx.name), nullptr, {}, current->revision());
     if (!revision) co_return std::unexpected(std::move(revision).error());
     if (const auto& after = policy_.hooks_of(storage).after_delete) after(ctx, value);

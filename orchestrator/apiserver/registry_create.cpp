@@ -58,6 +58,8 @@ Task<Result<Written>> Registry::create(api::KindPtr kind, std::string ns, json::
       if (taken) co_return Failure(already_exists(*kind, ctx.name));
       co_return written;
     }
+    // The winner's write may not have come into the cache yet.
+    if (raced) co_await cache_.wait_for(store_.revision(), std::chrono::seconds(2));
   }
 }
 

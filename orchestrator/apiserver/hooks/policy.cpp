@@ -67,7 +67,8 @@ class Policy final : public WritePolicy {
 Result<std::unique_ptr<WritePolicy>> make_write_policy(PolicyOptions options,
                                                        const authz::ChainAuthorizer& authorizer) {
   LAB_TRY(auto network, Network::parse(options.service_cidr));
-  auto ranges = std::make_shared<ServiceRanges>(std::move(network), options.node_port_first, options.node_port_last);
+  auto ranges = std::make_shared<ServiceRanges>(std::move(network), options.node_port_first, options.node_port_last,
+                                                options.shared_store);
   return std::make_unique<Policy>(std::move(ranges), authorizer, options.failure_toleration);
 }
 

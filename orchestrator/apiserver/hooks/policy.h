@@ -17,6 +17,7 @@ namespace lab::apiserver::hooks {
 struct PolicyOptions {
   std::string service_cidr = "10.96.0.0/12";  // IPv4
   int node_port_first = 30000, node_port_last = 32767;
+  bool shared_store = false;     // other servers write to it as well
   int failure_toleration = 300;  // seconds, see admission.h
 };
 // Invalid when the range of Services is no IPv4 network.

@@ -22,6 +22,11 @@ std::uint64_t reserved_of(std::uint64_t size, std::uint64_t divisor, std::uint64
   return std::clamp<std::uint64_t>(size / divisor, 16, most);
 }
 
+std::string record_of(std::uint64_t key) {
+  return std::string(ServiceRanges::kRecords) +
+         (key < kPortBase ? format_ipv4(static_cast<std::uint32_t>(key)) : std::to_string(key - kPortBase));
+}
+
 }  // namespace
 
 std::optional<std::uint32_t> parse_ipv4(std::string_view text) {
@@ -65,10 +70,11 @@ Result<Network> Network::parse(std::string_view cidr) {
   return n;
 }
 
-ServiceRanges::ServiceRanges(Network network, int port_first, int port_last)
+ServiceRanges::ServiceRanges(Network network, int port_first, int port_last, bool shared)
     : network_(std::move(network)),
       port_first_(port_first),
       port_last_(port_last),
+      shared_(shared),
       services_(api::find_kind("", "v1", "services")) {}
 
 std::vector<ServiceRanges::Key> ServiceRanges::keys_of(const json::Value& s) {
@@ -80,6 +86,22 @@ std::vector<ServiceRanges::Key> ServiceRanges::keys_of(const json::Value& s) {
     if (auto port = json::num(p, "nodePort")) out.push_back(kPortBase + static_cast<Key>(port));
   if (auto port = json::num(s, "spec", "healthCheckNodePort")) out.push_back(kPortBase + static_cast<Key>(port));
   return out;
+}
+
+std::vector<std::string> ServiceRanges::records_of(const json::Value& service) {
+  std::vector<std::string> out;
+  for (Key key : keys_of(service)) out.push_back(record_of(key));
+  std::ranges::sort(out);
+  out.erase(std::ranges::unique(out).begin(), out.end());
+  return out;
+}
+
+void ServiceRanges::release(WriteContext& ctx, const json::Value& service, const json::Value* now) const {
+  if (!shared_) return;
+  const auto kept = now ? records_of(*now) : std::vector<std::string>();
+  for (auto& record : records_of(service))
+    if (std::ranges::find(kept, record) == kept.end())
+      ctx.changes.push_back({.key = std::move(record), .value = nullptr, .expect = {}});
 }
 
 void ServiceRanges::refresh(const ObjectReader& reader) {
@@ -124,6 +146,8 @@ void ServiceRanges::take(WriteContext& ctx, const std::string& uid, Key key) {
   if (claims_.contains(key)) return;
   auto claim = std::make_shared<Claim>(Claim{uid, false, {}});
   claims_.emplace(key, claim);
+  if (shared_)
+    ctx.changes.push_back({.key = record_of(key), .value = std::make_shared<const std::string>(uid), .expect = 0});
   ctx.on_abort.push_back([this, key, claim] {
     std::lock_guard lock(mutex_);
     if (auto it = claims_.find(key); it != claims_.end() && it->second == claim) claims_.erase(it);

@@ -1,8 +1,13 @@
 // ServiceRanges: which cluster IPs and node ports are free, and who has which.
 //
 // What is taken is what the Services in the caches have, plus what has been given out and has not yet come into the
-// caches: nothing is stored beside the Services themselves, so nothing can leak or need repair. Thread-safe.
-// A claim belongs to a Service, by its uid, and to the write that makes it: the write's abort gives it back.
+// caches. Thread-safe. A claim belongs to a Service, by its uid, and to the write that makes it: the write's abort
+// gives it back.
+//
+// Where other servers write to the store as well, two may see the same address free at the same moment. There each one
+// that is given stands in the store as a record of its own (kRecords), which is made in the Service's own commit on the
+// condition that it does not exist, and goes with the Service's commit that gives it up: of two commits one fails, and
+// looks again. As kube-apiserver's IPAddress objects and allocation bitmaps do it, but that none can be left behind.
 #pragma once
 
 #include <chrono>
@@ -33,13 +38,21 @@ struct Network {
 
 class ServiceRanges {
  public:
-  ServiceRanges(Network network, int port_first, int port_last);
+  static constexpr std::string_view kRecords =
+      "/registry/ranges/services/";  // then "10.96.0.7" or "30080"; the value: a uid
+
+  ServiceRanges(Network network, int port_first, int port_last, bool shared = false);
 
   // Errors are reasons: "provided IP is already allocated", "range is full".
   Result<std::string> claim_ip(WriteContext& ctx, const std::string& uid, std::string_view wanted);  // "" takes any
   Result<int> claim_port(WriteContext& ctx, const std::string& uid, int wanted);                     // 0 takes any
   // Once the write is committed, the Service has nothing but what stands in it.
   void settle(WriteContext& ctx, const json::Value& service);
+  // The Service leaves the store, or `now` is what becomes of it: the records of what it no longer has go in this
+  // commit.
+  void release(WriteContext& ctx, const json::Value& service, const json::Value* now = nullptr) const;
+  // The records that a Service must have.
+  static std::vector<std::string> records_of(const json::Value& service);
   // The Service is gone.
   void forget(const std::string& uid);
   const Network& network() const { return network_; }
@@ -60,6 +73,7 @@ class ServiceRanges {
 
   Network network_;
   int port_first_, port_last_;
+  const bool shared_;
   api::KindPtr services_;
   std::mutex mutex_;
   std::int64_t revision_ = -1;

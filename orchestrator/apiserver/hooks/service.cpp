@@ -222,6 +222,7 @@ Result<void> update(WriteContext& ctx, ServiceRanges& ranges, const Value& old, 
   // Validation refuses another address: none is taken for it.
   if (has_cluster_ip(old) && has_cluster_ip(s) && !before.empty() && before != after) return {};
   LAB_CHECK(allocate(ctx, ranges, s));
+  ranges.release(ctx, old, &s);
   ranges.settle(ctx, s);
   return {};
 }
@@ -235,6 +236,7 @@ Hooks service_hooks(std::shared_ptr<ServiceRanges> ranges) {
     return allocate(ctx, *ranges, s);
   };
   h.prepare_update = [ranges](WriteContext& ctx, const Value& old, Value& s) { return update(ctx, *ranges, old, s); };
+  h.before_leave = [ranges](WriteContext& ctx, const Value& s) { ranges->release(ctx, s); };
   h.after_delete = [ranges](WriteContext&, const Value& s) { ranges->forget(uid_of(s)); };
   return h;
 }
