@@ -12,6 +12,7 @@
 #include "cli/report.h"
 #include "cli/store.h"
 #include "orchestrator/store/etcd/etcd.h"
+#include "orchestrator/store/format.h"
 #include "orchestrator/store/migrate.h"
 
 namespace lab::cli {
@@ -157,7 +158,7 @@ std::string StoreChoice::file() const {
 Result<std::unique_ptr<store::Store>> open_store(const StoreChoice& c) {
   if (c.store.empty() || c.store == "embedded") {
     LAB_CHECK(fs::make_dirs(c.data_dir, 0700));
-    return store::open_embedded({.path = c.file()});
+    return store::open_embedded({.path = c.file()}, "lab v" LAB_VERSION);
   }
   LAB_CHECK(check_kind("--store", c.store));
   store::EtcdOptions o;
