@@ -7,8 +7,9 @@
 namespace lab::overlay::policy {
 namespace {
 
-// How long a pod's start waits for its policies to be known and programmed.
-constexpr auto kStartLimit = std::chrono::seconds(5);
+// How long a pod's start waits for policies to be programmed, and, from this process's start on, to be known at all.
+constexpr auto kProgramLimit = std::chrono::seconds(5);
+constexpr auto kKnownLimit = std::chrono::seconds(15);
 constexpr auto kLogPoll = std::chrono::milliseconds(500);
 
 }  // namespace
@@ -49,7 +50,7 @@ Task<void> PolicyAgent::pod_wired(WiredPod pod) {
   std::string name = pod.ns + "/" + pod.name;
   scope_->loop().post([this, pod = std::move(pod), done]() mutable {
     auto& loop = scope_->loop();
-    auto limit = (policies_.synced() ? loop.now() : started_) + kStartLimit;
+    auto limit = policies_.synced() ? loop.now() + kProgramLimit : started_ + kKnownLimit;
     new_wired_.push_back(std::move(pod));
     waiting_.push_back(done);
     loop.call_at(limit, [done]() mutable { done.set(false); });

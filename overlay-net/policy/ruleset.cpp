@@ -196,8 +196,11 @@ std::string Ruleset::converge_script(const Program& kernel, const ProgramOptions
 }
 
 std::size_t Ruleset::isolated_pods() const {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(program_.elements, [](const Element& e) { return e.set == "self"; }));
+  std::size_t out = 0;
+  for (auto at = program_.elements.lower_bound({"self", "", ""}); at != program_.elements.end() && at->set == "self";
+       ++at)
+    ++out;
+  return out;
 }
 
 }  // namespace lab::overlay::policy
