@@ -109,6 +109,32 @@ def memory_and_idle(lab, seconds=20):
     table(f"Idle for {seconds} s, {NODES} nodes", rows)
 
 
+def hosts(row):
+    """init and join on machines that have the images, until the API server says that the node is Ready."""
+    lab = Lab(2)
+    try:
+        lab.start("--no-init")
+        ready = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "wait", "--for=condition=Ready", "--timeout=120s")
+
+        def node_ready(name):
+            wait_for(f"{name} Ready", lambda: lab.shell("node1", *ready, f"node/{name}"), pause=0.02)
+
+        def init():
+            lab.shell("node1", "lab", "init")
+            node_ready("node1")
+
+        def join():
+            lab.shell("node2", *command)
+            node_ready("node2")
+        row("lab init, to Ready", timed(init))
+        command = lab.shell("node1", "lab", "token", "create", "--print-join-command").split()
+        row("lab join, to Ready", timed(join))
+        row("lab reset of the joined node", timed(lambda: lab.shell("node2", "lab", "reset", "--force")))
+        row("lab join again, to Ready", timed(join))
+    finally:
+        lab.delete()
+
+
 def main():
     lab, unit = Lab(NODES), hundred_syncs()
     print(f"this machine: 100 syncs of 4 KiB take {unit * 1000:.0f} ms")
@@ -141,6 +167,7 @@ def main():
                      f"{statistics.median(gets) / statistics.median(alone):.2f} x kubectl alone"))
     finally:
         row("lab delete", timed(lab.delete))
+        hosts(row)
         table("Times", rows)
 
 
