@@ -53,7 +53,8 @@ Result<void> show_dns() {
   if (answer.addresses.empty())
     return fail(Code::kNotFound, name + " is not known to the name server " + node.dns_address,
                 "it learns of Services from the API server: see that it is reached, in lab logs lab-agent");
-  std::printf("%s is %s (%.1f ms)\n", name.c_str(), answer.addresses[0].c_str(), static_cast<double>(answer.took.count()) / 1000);
+  std::printf("%s is %s (%.1f ms)\n", name.c_str(), answer.addresses[0].c_str(),
+              static_cast<double>(answer.took.count()) / 1000);
   auto resolv = fs::read_file("/etc/resolv.conf");
   for (std::size_t at = 0; resolv && at < resolv->size();) {
     auto end = std::min(resolv->find('\n', at), resolv->size());
@@ -67,7 +68,8 @@ Result<void> show_dns() {
 Result<void> status(const Invocation& in) {
   auto what = in.argument(0, "summary");
   if (!is_here(in)) {
-    return on_node(in, what == "summary" ? std::vector<std::string>{"net", "status"} : std::vector<std::string>{"net", "status", what});
+    return on_node(in, what == "summary" ? std::vector<std::string>{"net", "status"}
+                                         : std::vector<std::string>{"net", "status", what});
   }
   if (what == "dns") return show_dns();
   std::string (*render)(const json::Value&) = nullptr;
@@ -76,7 +78,9 @@ Result<void> status(const Invocation& in) {
   if (what == "peers") render = overlay::render_peers;
   if (what == "ipam") render = overlay::render_ipam;
   if (what == "targets") render = overlay::render_targets;
-  if (!render) return fail(Code::kBadRequest, "there is no status of \"" + what + "\"", "connections, peers, ipam, dns or targets");
+  if (!render)
+    return fail(Code::kBadRequest, "there is no status of \"" + what + "\"",
+                "connections, peers, ipam, dns or targets");
   LAB_TRY(auto report, fetch(in));
   std::fputs(render(report).c_str(), stdout);
   return {};
@@ -89,26 +93,32 @@ Result<void> full_report(const Invocation& in) {
   return {};
 }
 
-const std::vector<Option> kWhere{{.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"},
-                                 {.name = "node", .value = "NODE", .help = "As which nodes see it; default: the master", .repeated = true},
-                                 {.name = "socket", .value = "FILE", .help = "Ask the agent behind this socket"}};
+const std::vector<Option> kWhere{
+    {.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"},
+    {.name = "node", .value = "NODE", .help = "As which nodes see it; default: the master", .repeated = true},
+    {.name = "socket", .value = "FILE", .help = "Ask the agent behind this socket"}};
 
 }  // namespace
 
 Commands net_commands() {
-  return {{.path = "net", .summary = "Look into the pod network"},
-          {.path = "net status",
-           .summary = "Show the state of the pod network as a node sees it",
-           .details = "Without an argument a summary. connections: the mesh's, and why others failed. peers: who is connected to whom. ipam: "
-                      "each node's addresses. dns: what the cluster's name server answers. targets: addresses to be dialled.\n\n"
-                      "As in: lab net status connections --node node2",
-           .arguments = {{"WHAT", "connections, peers, ipam, dns or targets", false}},
-           .options = kWhere,
-           .run = [](const Invocation& in) { return finish(status(in)); }},
-          {.path = "net report",
-           .summary = "Print all that a node knows of the pod network, as JSON",
-           .options = kWhere,
-           .run = [](const Invocation& in) { return finish(full_report(in)); }}};
+  Commands out{
+      {.path = "net", .summary = "Look into the pod network"},
+      {.path = "net status",
+       .summary = "Show the state of the pod network as a node sees it",
+       .details =
+           "Without an argument a summary. connections: the mesh's, and why others failed. peers: who is connected to "
+           "whom. ipam: "
+           "each node's addresses. dns: what the cluster's name server answers. targets: addresses to be dialled.\n\n"
+           "As in: lab net status connections --node node2",
+       .arguments = {{"WHAT", "connections, peers, ipam, dns or targets", false}},
+       .options = kWhere,
+       .run = [](const Invocation& in) { return finish(status(in)); }},
+      {.path = "net report",
+       .summary = "Print all that a node knows of the pod network, as JSON",
+       .options = kWhere,
+       .run = [](const Invocation& in) { return finish(full_report(in)); }}};
+  for (auto& command : net_test_commands()) out.push_back(std::move(command));
+  return out;
 }
 
 }  // namespace lab::cli
