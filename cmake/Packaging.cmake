@@ -44,5 +44,5 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS
     "containerd, runc | crun, mount, e2fsprogs, nftables, iproute2, ca-certificates")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "kubectl | kubernetes-client, crun, libssh-4, buildah")
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "curl, etcd-server")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "curl, etcd-server, libvirt-daemon-system, qemu-system-x86, qemu-utils, mmdebstrap")
 include(CPack)

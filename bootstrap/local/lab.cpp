@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <future>
 
+#include "base/crypto/digest.h"
+#include "base/crypto/encoding.h"
 #include "base/netlink/sysctl.h"
 #include "bootstrap/common/address.h"
 #include "bootstrap/common/images.h"
@@ -19,6 +21,7 @@ namespace res = client::res;
 namespace {
 
 constexpr const char* kForwarding = "net/ipv4/ip_forward";
+constexpr int kCommandLimit = 900;                                // seconds; an emulated machine takes its time
 constexpr const char* kMemberMark = "/var/lib/lab/local/member";   // inside a node: its init or join has been completed
 constexpr std::uint32_t kFirstNode = 2;                            // .1 is the bridge
 constexpr std::uint32_t kLastNode = 250;
@@ -32,7 +35,7 @@ std::string last_line(const ExecResult& r) {
 Result<void> exec_checked(NodeDriver& driver, const std::string& node, std::vector<std::string> argv) {
   std::string what;
   for (std::size_t i = 0; i < argv.size() && i < 2; ++i) what += (i ? " " : "") + argv[i];
-  LAB_TRY(auto done, driver.exec(node, {.argv = std::move(argv), .timeout_seconds = 300}));
+  LAB_TRY(auto done, driver.exec(node, {.argv = std::move(argv), .timeout_seconds = kCommandLimit}));
   if (done.exit_code == 0) return {};
   return fail(Code::kInternal, what + " on node " + node + " failed: " + last_line(done),
               "look inside: lab shell " + node + "; run lab start again when it is mended");
@@ -56,24 +59,81 @@ Result<void> import_bundle(const Profile& p, NodeDriver& driver, const std::stri
   return mark(driver, node, kImagesMark);
 }
 
-std::vector<std::string> init_command(const Profile& p) {
-  return {"lab", "init", "--apiserver-advertise-address", p.nodes[0].address, "--node-name", p.nodes[0].name, "--token", p.token,
-          "--token-ttl", "0", "--no-taint", "--node-monitor-grace-period", std::to_string(p.node_grace_seconds) + "s",
-          "--default-toleration-seconds", std::to_string(p.pod_toleration_seconds), "--skip-phases", "images,show-join-command"};
+bool is_master(const Profile& p, std::size_t node) { return node < static_cast<std::size_t>(p.masters); }
+
+// Of the first master that can be asked.
+Result<std::string> read_from_master(const Profile& p, NodeDriver& driver, const std::string& path) {
+  Result<std::string> out = fail(Code::kNotFound, "lab \"" + p.name + "\" has no nodes");
+  for (std::size_t i = 0; i < p.nodes.size() && is_master(p, i) && !out; ++i) {
+    auto text = driver.read_file(p.nodes[i].name, path);
+    if (text || i == 0) out = std::move(text);
+  }
+  return out;
 }
 
-Result<void> join_node(const Profile& p, NodeDriver& driver, const NodeSpec& node) {
+std::string control_plane_url(const Profile& p) {
+  return "https://" + (p.masters > 1 ? std::string(kControlPlaneName) : p.nodes[0].address) + ":6443";
+}
+
+std::vector<std::string> init_command(const Profile& p, const std::string& certificate_key) {
+  std::vector<std::string> out{"lab", "init", "--apiserver-advertise-address", p.nodes[0].address, "--node-name", p.nodes[0].name, "--token", p.token,
+          "--token-ttl", "0", "--no-taint", "--node-monitor-grace-period", std::to_string(p.node_grace_seconds) + "s",
+          "--default-toleration-seconds", std::to_string(p.pod_toleration_seconds), "--skip-phases", "images,show-join-command"};
+  if (p.masters > 1)
+    out.insert(out.end(), {"--store", "etcd", "--upload-certs", "--certificate-key", certificate_key, "--control-plane-endpoint", kControlPlaneName});
+  return out;
+}
+
+// `certificate_key`: joins as a further master.
+Result<void> join_node(const Profile& p, NodeDriver& driver, const NodeSpec& node, const std::string& certificate_key = {}) {
   const std::string discovery = "/etc/kubernetes/discovery.conf";
-  LAB_TRY(auto ca, driver.read_file(p.nodes[0].name, "/etc/kubernetes/pki/ca.crt"));
+  LAB_TRY(auto ca, read_from_master(p, driver, "/etc/kubernetes/pki/ca.crt"));
   // Both machines are ours: the identity is handed over, not discovered. The token still proves the node's right to join.
-  LAB_CHECK(driver.write_file(node.name, discovery, pki::kubeconfig_text({.server = "https://" + p.nodes[0].address + ":6443", .ca_pem = ca})));
-  auto joined = exec_checked(driver, node.name,
-                             {"lab", "join", "--discovery-file", discovery, "--token", p.token, "--node-name", node.name, "--skip-phases", "images"});
+  LAB_CHECK(driver.write_file(node.name, discovery, pki::kubeconfig_text({.server = control_plane_url(p), .ca_pem = ca})));
+  std::vector<std::string> command{"lab", "join", "--discovery-file", discovery, "--token", p.token, "--node-name", node.name, "--skip-phases", "images"};
+  if (!certificate_key.empty())
+    command.insert(command.end(), {"--control-plane", "--certificate-key", certificate_key, "--no-taint", "--apiserver-advertise-address", node.address});
+  auto joined = exec_checked(driver, node.name, std::move(command));
   LAB_CHECK(driver.remove_file(node.name, discovery));
   LAB_CHECK(joined);
   return mark(driver, node.name, kMemberMark);
 }
 
+
+// The first master, the further ones one after the other (etcd takes in one learner at a time), then all workers at once.
+Result<void> bring_up_cluster(const Profile& p, NodeDriver& driver, Progress& progress) {
+  const std::string key = p.masters > 1 ? crypto::hex_encode(crypto::random_bytes(32)) : std::string();
+  const auto& first = p.nodes[0];
+  const bool anew = !is_member(driver, first.name);
+  if (anew) {
+    progress.step("init", "Initialising the control plane on " + first.name);
+    LAB_CHECK(exec_checked(driver, first.name, init_command(p, key)));
+    LAB_CHECK(mark(driver, first.name, kMemberMark));
+  }
+  std::vector<NodeSpec> masters, workers;
+  for (std::size_t i = 1; i < p.nodes.size(); ++i)
+    if (!is_member(driver, p.nodes[i].name)) (is_master(p, i) ? masters : workers).push_back(p.nodes[i]);
+  if (!masters.empty()) {
+    progress.step("masters", "Joining " + std::to_string(masters.size()) + " further masters");
+    if (!anew)   // what init had uploaded may have gone, and its key is not kept
+      LAB_CHECK(exec_checked(driver, first.name, {"lab", "init", "phase", "upload-certs", "--upload-certs", "--store", "etcd", "--certificate-key", key}));
+    for (const auto& n : masters) LAB_CHECK(join_node(p, driver, n, key));
+  }
+  if (workers.empty()) return {};
+  progress.step("join", "Joining " + std::to_string(workers.size()) + " workers");
+  return for_each_parallel(workers, [&](const NodeSpec& n) { return join_node(p, driver, n); });
+}
+
+Result<void> plan_masters(Profile& p, const StartOptions& o, bool existing) {
+  if (o.masters == 0 || (existing && o.masters == p.masters)) return {};
+  if (existing)
+    return fail(Code::kInvalid, "lab \"" + p.name + "\" has " + std::to_string(p.masters) + " masters, which cannot be changed", "make it anew: lab delete, lab start --masters N");
+  if (o.masters < 1 || o.masters > o.nodes)
+    return fail(Code::kInvalid, std::to_string(o.masters) + " masters do not fit into " + std::to_string(o.nodes) + " nodes", "as in: lab start --nodes 3 --masters 3");
+  if (o.masters > 1 && p.driver != "namespace") return fail(Code::kInvalid, "several masters need the driver \"namespace\"", "leave --masters out");
+  p.masters = o.masters;
+  return {};
+}
 
 Result<void> plan_nodes(Profile& p, const StartOptions& o) {
   const std::size_t wanted = o.nodes > 0 ? static_cast<std::size_t>(o.nodes) : std::max<std::size_t>(p.nodes.size(), 1);
@@ -87,6 +147,7 @@ Result<void> plan_nodes(Profile& p, const StartOptions& o) {
     while (std::any_of(p.nodes.begin(), p.nodes.end(), [&](const NodeSpec& n) { return n.name == name(); })) ++number;
     p.nodes.push_back({.name = name(), .address = p.network.subnet.at(host).text(), .memory_bytes = o.memory_bytes, .cpus = o.cpus});
   }
+  for (std::size_t i = 0; i < p.nodes.size(); ++i) p.nodes[i].shared_master = p.masters > 1 && is_master(p, i);
   return {};
 }
 
@@ -119,10 +180,19 @@ Result<void> bring_up_node(const Profile& p, NodeDriver& driver, const NodeSpec&
 }  // namespace
 
 Result<std::string> admin_kubeconfig(const Profile& p, NodeDriver& driver) {
-  if (p.nodes.empty()) return fail(Code::kNotFound, "lab \"" + p.name + "\" has no nodes");
-  auto text = driver.read_file(p.nodes[0].name, "/etc/kubernetes/admin.conf");
-  if (!text && text.error().code == Code::kNotFound)
+  auto text = read_from_master(p, driver, "/etc/kubernetes/admin.conf");
+  if (!text && text.error().code == Code::kNotFound && !p.nodes.empty())
     return fail(Code::kNotFound, "node " + p.nodes[0].name + " is no master yet", "run lab start, or kubeadm init in its shell");
+  if (!text || p.masters == 1) return text;
+  // Outside of the nodes nobody knows the masters' common name: the first one that runs stands for them.
+  LAB_TRY(auto states, driver.list());
+  for (std::size_t i = 0; i < p.nodes.size() && is_master(p, i); ++i)
+    for (const auto& s : states)
+      if (s.spec.name == p.nodes[i].name && s.running) {
+        const std::string name = std::string("https://") + kControlPlaneName + ":";
+        if (auto at = text->find(name); at != std::string::npos) text->replace(at, name.size(), "https://" + p.nodes[i].address + ":");
+        return text;
+      }
   return text;
 }
 
@@ -148,6 +218,7 @@ Result<void> start_lab(const StartOptions& o) {
     LAB_TRY(auto restoring, make_driver(p));
     LAB_CHECK(complete_restore(p, *restoring, progress));
   }
+  LAB_CHECK(plan_masters(p, o, existing.has_value()));
   LAB_CHECK(plan_nodes(p, o));
   LAB_TRY(auto driver, make_driver(p));
   LAB_TRY(bool paused, driver->paused());
@@ -168,24 +239,7 @@ Result<void> start_lab(const StartOptions& o) {
     return for_each_parallel(p.nodes, [&](const NodeSpec& n) { return import_bundle(p, *driver, n.name); });
   });
   Result<void> cluster_up;
-  if (o.initialise) {
-    cluster_up = [&]() -> Result<void> {
-      const auto& master = p.nodes[0];
-      if (!is_member(*driver, master.name)) {
-        progress.step("init", "Initialising the control plane on " + master.name);
-        LAB_CHECK(exec_checked(*driver, master.name, init_command(p)));
-        LAB_CHECK(mark(*driver, master.name, kMemberMark));
-      }
-      std::vector<NodeSpec> joining;
-      for (std::size_t i = 1; i < p.nodes.size(); ++i)
-        if (!is_member(*driver, p.nodes[i].name)) joining.push_back(p.nodes[i]);
-      if (!joining.empty()) {
-        progress.step("join", "Joining " + std::to_string(joining.size()) + " workers");
-        LAB_CHECK(for_each_parallel(joining, [&](const NodeSpec& n) { return join_node(p, *driver, n); }));
-      }
-      return {};
-    }();
-  }
+  if (o.initialise) cluster_up = bring_up_cluster(p, *driver, progress);
   progress.step("images", "Importing the bundled images");
   auto imported = images.get();
   LAB_CHECK(cluster_up);
@@ -236,16 +290,16 @@ Result<std::vector<NodeStatus>> lab_status(const std::string& profile) {
   std::vector<NodeStatus> out;
   for (std::size_t i = 0; i < p.nodes.size(); ++i) {
     const auto& node = p.nodes[i];
-    NodeStatus s{.name = node.name, .type = i == 0 ? "Control Plane" : "Worker", .address = node.address, .host = "Stopped", .kubelet = "Stopped"};
+    NodeStatus s{.name = node.name, .type = is_master(p, i) ? "Control Plane" : "Worker", .address = node.address, .host = "Stopped", .kubelet = "Stopped"};
     for (const auto& state : states)
       if (state.spec.name == node.name && state.running) s.host = paused ? "Paused" : "Running";
-    if (i == 0) {
+    if (is_master(p, i)) {
       s.apiserver = "Stopped";
       s.kubeconfig = p.kubeconfig.empty() ? "Missing" : "Configured";
     }
     if (s.host == "Paused") {   // nothing in it can be asked
       s.kubelet = "Paused";
-      if (i == 0) s.apiserver = "Paused";
+      if (is_master(p, i)) s.apiserver = "Paused";
     }
     if (s.host == "Running") {
       auto listed = driver->exec(node.name, {.argv = {"lab", "services", "-o", "json"}, .timeout_seconds = 10});
@@ -254,7 +308,7 @@ Result<std::vector<NodeStatus>> lab_status(const std::string& profile) {
         for (const auto& service : json::as_array(*services)) {
           const bool up = json::flag(service, "running");
           if (json::str(service, "name") == "lab-agent") s.kubelet = up ? "Running" : "Stopped";
-          if (i == 0 && json::str(service, "name") == "lab-server") s.apiserver = up ? "Running" : "Stopped";
+          if (is_master(p, i) && json::str(service, "name") == "lab-server") s.apiserver = up ? "Running" : "Stopped";
         }
     }
     out.push_back(std::move(s));
@@ -286,7 +340,8 @@ Result<void> delete_node(const std::string& profile, const std::string& name) {
   LAB_TRY(auto p, load_profile(profile));
   auto found = std::find_if(p.nodes.begin(), p.nodes.end(), [&](const NodeSpec& n) { return n.name == name; });
   if (found == p.nodes.end()) return fail(Code::kNotFound, "there is no node \"" + name + "\"", "lab node list shows them");
-  if (found == p.nodes.begin()) return fail(Code::kInvalid, "node \"" + name + "\" is the lab's master", "delete the whole lab: lab delete");
+  if (is_master(p, static_cast<std::size_t>(found - p.nodes.begin())))
+    return fail(Code::kInvalid, "node \"" + name + "\" is " + (p.masters > 1 ? "a master" : "the lab's master"), "delete the whole lab: lab delete");
   LAB_TRY(auto driver, make_driver(p));
   LAB_CHECK(refuse_paused(*driver, p));
   LAB_CHECK(driver->remove(name));

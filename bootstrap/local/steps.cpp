@@ -10,7 +10,7 @@ namespace res = client::res;
 
 namespace {
 
-constexpr auto kReadyLimit = std::chrono::seconds(120);
+constexpr auto kReadyLimit = std::chrono::seconds(120), kMachinesReadyLimit = std::chrono::seconds(600);
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 
 // Empty when the node is Ready.
@@ -58,7 +58,7 @@ Result<void> wait_nodes_ready(Cluster& cluster, const Profile& p, Progress& prog
     if (missing.empty()) return {};
     return fail(Code::kUnavailable, missing);
   };
-  return wait_until(kReadyLimit, "Ready on all nodes",
+  return wait_until(p.driver == "namespace" ? kReadyLimit : kMachinesReadyLimit, "Ready on all nodes",
                     "see lab kubectl describe node, and lab logs --node NODE lab-agent", probe,
                     [&](const std::string& s) { progress.state(s); });
 }

@@ -26,6 +26,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint32_t kFirstAddress = 2, kLastAddress = 199;  // those above are the DHCP server's to give
 constexpr auto kStopLimit = std::chrono::seconds(30);
 constexpr auto kLook = std::chrono::milliseconds(500);
+constexpr auto kTell = std::chrono::seconds(10);
 constexpr std::size_t kConsoleTail = 1500;
 constexpr std::uint64_t kRoomForDisk = 1ull << 30;
 
@@ -300,6 +301,7 @@ Result<void> Machines::wait_up(const Machine& m, std::chrono::seconds limit,
   const std::string domain = domain_name(m.spec.name);
   const auto begun = Clock::now();
   std::string seen = "booting";
+  std::chrono::seconds told{0};
   auto failure = [&](const std::string& what) {
     const std::string tail = console_tail(m.spec.name);
     return fail(Code::kTimeout,
@@ -314,11 +316,17 @@ Result<void> Machines::wait_up(const Machine& m, std::chrono::seconds limit,
     if (passed > limit)
       return failure("does not take SSH connections at " + m.address + " after " + std::to_string(limit.count()) +
                      " s (" + seen + ")");
-    on_state(seen + ", " + std::to_string(passed.count()) + " s");
+    if (passed >= told) {
+      on_state(seen);
+      told = passed + kTell;
+    }
     // Events end the wait at once; the look in between is for images without a guest agent.
     if (auto event = libvirt_->next_event(domain, kLook)) {
       if (event->kind == DomainEvent::kStopped) return failure("stopped: " + event->detail);
-      if (event->kind == DomainEvent::kAgentConnected) seen = "its system is up";
+      if (event->kind == DomainEvent::kAgentConnected) {
+        seen = "its system is up";
+        told = std::chrono::seconds(0);
+      }
     }
   }
 }

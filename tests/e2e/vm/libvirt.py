@@ -285,8 +285,27 @@ def deleted_completely_and_twice(lab):
     check(not os.path.exists(lab.file(GROUP)), "the group's directory is left")
 
 
+def a_lab_of_machines(lab):
+    """lab start --driver libvirt on the same host: two machines, a master and a worker."""
+    begun = time.monotonic()
+    said = lab.expect(0, [r"\[nodes\] Starting 2 nodes", r"\[ready\] Waiting for all nodes to be Ready", r"Done! Lab \"vms\" runs 2 nodes"],
+                      "start", "-p", "vms", "--driver", "libvirt", "--nodes", "2", "--memory", "1536Mi", "--no-kubeconfig")
+    print("\n".join("      " + line for line in said.strip().splitlines()) + f"\n      ({time.monotonic() - begun:.0f} s)", flush=True)
+    nodes = lab.master("lab", "kubectl", "-p", "vms", "get", "nodes", "-o", "wide")
+    print("      " + nodes.strip().replace("\n", "\n      "), flush=True)
+    check(len(re.findall(r"^node[12] +Ready .*cloud", nodes, re.M)) == 2, f"not two machines that are Ready:\n{nodes}")
+    check(lab.master("lab", "shell", "-p", "vms", "node2", "--", "uname", "-n").strip() == "node2", "lab shell leads elsewhere")
+    lab.expect(7, [], "shell", "-p", "vms", "node2", "--", "sh", "-c", "exit 7")
+    status = json.loads(lab.master("lab", "status", "-p", "vms", "-o", "json"))
+    check([n["host"] for n in status] == ["Running", "Running"] and status[0]["apiserver"] == "Running", f"status: {status}")
+    for _ in range(2):
+        lab.expect(0, [], "delete", "-p", "vms", "--force")
+    check(lab.traces() == [], f"left: {lab.traces()}")
+
+
 if __name__ == "__main__":
     if not os.path.exists(LAB):
         sys.exit(f"there is no {LAB}: build it first (tools/build)")
     main([a_base_image_is_made, a_master, without_libvirt, libvirtd, a_damaged_base_image, killed_while_it_is_made, a_machine_joins,
-          it_is_a_machine_of_its_own, it_runs_a_pod, again_changes_nothing, one_that_cannot_boot_is_told_with_its_console, deleted_completely_and_twice], VmLab())
+          it_is_a_machine_of_its_own, it_runs_a_pod, again_changes_nothing, one_that_cannot_boot_is_told_with_its_console, deleted_completely_and_twice,
+          a_lab_of_machines], VmLab())
