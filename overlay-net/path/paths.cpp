@@ -47,7 +47,7 @@ class Paths::Watch {
     Heartbeats seen;
     std::uint32_t number = 0;
     bool sent = false, ever = false;  // ever: it answered once since it is known
-    TimePoint due{};
+    TimePoint due{}, last_full = std::chrono::steady_clock::now();
   };
 
   Result<unsigned> underlay_mtu();
@@ -169,7 +169,10 @@ TimePoint Paths::Watch::tick(TimePoint now, bool& changed) {
       if (!asked) by_sleeve = sleeve_status();
       asked = true;
       auto s = by_sleeve.find(id_of(mac));
-      w.seen.sleeve = s != by_sleeve.end() && s->second.established;
+      // An agent that ended falls silent on both paths, here a little later than there: what the sleeve heard counts
+      // only when it is so much newer that the agent must have been there while the kernel's path was silent.
+      w.seen.sleeve =
+          s != by_sleeve.end() && s->second.established && s->second.heard > w.last_full + options_.heartbeat * 5 / 2;
       const auto before = path_of(w);
       if (w.sent && w.chooser.round(w.seen)) {
         if (path_of(w) != before) {
@@ -194,8 +197,7 @@ TimePoint Paths::Watch::tick(TimePoint now, bool& changed) {
 
 void Paths::Watch::beat(Watched& w) {
   constexpr std::size_t kIpUdp = 28;
-  // Where ranges move, the peer's own address stands for it on the device (datapath.h).
-  const auto to = w.peer.pod_cidr.empty() ? w.peer.underlay : vtep_address(w.peer.pod_cidr);
+  const auto to = vtep_address(w.peer.pod_cidr);
   Heartbeat h{.sort = Sort::kFull, .asks = options_.self, .asked = w.peer.vtep_mac, .number = ++w.number};
   socket_.send(h, to, mtu_ - kIpUdp);
   if (!w.chooser.asks_why()) return;
@@ -215,15 +217,14 @@ void Paths::Watch::take(const Heartbeat& h) {
     auto answer = h;
     answer.answer = true;
     if (!h.intact) answer.number = 0;
-    const auto to = w.peer.pod_cidr.empty() ? w.peer.underlay : vtep_address(w.peer.pod_cidr);
-    return socket_.send(answer, to, kSmall);
+    return socket_.send(answer, vtep_address(w.peer.pod_cidr), kSmall);
   }
   if (h.asks != options_.self) return;
   if (h.number == 0 || !h.intact) {
     w.seen.corrupted = true;
   } else if (w.number - h.number < 4) {  // a late answer is one, too
     w.ever = true;
-    if (h.sort == Sort::kFull) w.seen.full = true;
+    if (h.sort == Sort::kFull) w.seen.full = true, w.last_full = std::chrono::steady_clock::now();
     if (h.sort == Sort::kSmall) w.seen.small = true;
     if (h.sort == Sort::kUnsummed) w.seen.unsummed = true;
   }
@@ -237,7 +238,7 @@ void Paths::Watch::set_peers(const std::vector<Peer>& peers, unsigned mtu,
   for (const auto& p : peers) ids[p.name] = id_of(p.vtep_mac);
   for (const auto& p : peers) {
     for_sleeve.push_back(
-        {id_of(p.vtep_mac), p.name, p.underlay, p.pod_cidr.empty() ? p.ranges : std::vector{p.pod_cidr}});
+        {id_of(p.vtep_mac), p.name, p.underlay, p.ranges.empty() ? std::vector{p.pod_cidr} : p.ranges});
     auto hop = next_hops.find(p.name);
     if (hop != next_hops.end() && ids.contains(hop->second)) via[id_of(p.vtep_mac)] = ids[hop->second];
   }

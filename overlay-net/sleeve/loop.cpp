@@ -123,6 +123,7 @@ std::vector<SleevePeerStatus> Sleeve::Loop::status() {
   for (const auto& p : peers_.all()) {
     SleevePeerStatus s{.id = p->peer.id, .name = p->peer.name};
     s.established = hears(*p, now);
+    s.heard = p->heard;
     s.encrypted = p->keys.sending() != nullptr;
     s.mtu = p->pmtu.size() - static_cast<unsigned>(overhead());
     if (p->via) s.via = p->via->peer.name;

@@ -50,7 +50,8 @@ struct SleevePeer {
 struct SleevePeerStatus {
   PeerName id;
   std::string name;
-  bool established = false;  // it answers, over this path
+  bool established = false;                       // it answers, over this path
+  std::chrono::steady_clock::time_point heard{};  // its last answer
   bool encrypted = false;
   unsigned mtu = 0;     // largest IP packet that goes in one datagram; larger ones are cut
   std::string via;      // the peer that forwards; "" when directly

@@ -33,9 +33,11 @@ struct Cluster {
   std::string dir(int i) const { return box.directory() + "/" + node(i) + ".d"; }
   void write_peers(const std::string& text) { must(fs::write_file(box.directory() + "/peers", text)); }
 
-  void start(int i) {
+  // `more`: "password=WORD" encrypts; "mesh" makes it a peer of the mesh of all nodes.
+  void start(int i, std::vector<std::string> more = {}) {
     must(fs::make_dirs(dir(i)));
-    agents[node(i)] = box.background(node(i), {OVERLAY_NODE, node(i), address(i), range(i), dir(i)});
+    more.insert(more.begin(), {OVERLAY_NODE, node(i), address(i), range(i), dir(i)});
+    agents[node(i)] = box.background(node(i), std::move(more));
   }
   void kill(int i) {
     box.stop(agents.at(node(i)));

@@ -1,0 +1,164 @@
+// What a network may do to the kernel's path, and how pods fare: real agents, real plugin.
+#include <algorithm>
+#include <thread>
+
+#include "tests/netns/overlay/cluster.h"
+#include "tests/netns/support/probe.h"
+
+namespace lab {
+namespace {
+
+using test::Cluster;
+using test::eventually;
+
+struct PathTest : testing::Test {
+  Cluster c;
+  std::string a, b;
+
+  // Three agents, a pod "a" on the first and "b" on the second.
+  void start_all(std::vector<std::string> more = {}) {
+    for (int i = 1; i <= 3; ++i) c.start(i, more);
+    for (int i = 1; i <= 3; ++i) ASSERT_TRUE(c.ready(i)) << json::dump(c.status(i));
+    a = c.add_pod(1, "a");
+    b = c.add_pod(2, "b");
+  }
+  json::Value peer(int i, int of) {
+    auto s = c.status(i);
+    for (const auto& p : json::list(s, "peers")) {
+      if (json::str(p, "name") == Cluster::node(of)) return p;
+    }
+    return {};
+  }
+  bool is(int i, int of, const std::string& path) {
+    return eventually(
+        [&] { return json::str(peer(i, of), "path") == path && json::flag(peer(i, of), "pathEstablished"); });
+  }
+  std::string why(int i, int of) { return std::string(json::str(peer(i, of), "why")); }
+  void nft(int i, const std::string& rules) {
+    auto out = c.box.sh(Cluster::node(i),
+                        "nft -f - <<'END'\nadd table ip t\nflush table ip t\ntable ip t {\nchain c {\n"
+                        "type filter hook prerouting priority -400\n" +
+                            rules + "\n}\n}\nEND\n");
+    ASSERT_TRUE(out.ok()) << out.out;
+  }
+  void no_nft(int i) { c.box.sh(Cluster::node(i), "nft delete table ip t"); }
+  bool has_route(int i, int to, const std::string& device) {
+    auto out = c.box.sh(Cluster::node(i), "ip route show " + Cluster::range(to)).out;
+    return out.find("dev " + device) != std::string::npos;
+  }
+};
+
+TEST_F(PathTest, TheKernelsPathIsTakenWhileItWorks) {
+  start_all();
+  EXPECT_TRUE(is(1, 2, "fastdp")) << json::dump(c.status(1));
+  EXPECT_EQ(json::num(peer(1, 2), "mtu"), 1450);
+  EXPECT_EQ(why(1, 2), "");
+  EXPECT_TRUE(has_route(1, 2, "lab-vxlan"));
+  EXPECT_FALSE(json::flag(peer(1, 2), "encrypted"));
+}
+
+TEST_F(PathTest, ABlockedVxlanPortMovesThePeerAndBack) {
+  start_all();
+  ASSERT_TRUE(is(1, 2, "fastdp"));
+  test::AnswerServer server(c.box.ns("b"), {.word = "hello", .tcp = 8000});
+  test::Connection before(c.box.ns("a"), b + ":8000");
+  EXPECT_EQ(before.line(), "hello " + a);
+  for (int i : {1, 2}) nft(i, "udp dport 6784 drop");
+  EXPECT_TRUE(is(1, 2, "sleeve")) << json::dump(peer(1, 2));
+  EXPECT_TRUE(is(2, 1, "sleeve"));
+  EXPECT_NE(why(1, 2).find("blocked"), std::string::npos) << why(1, 2);
+  EXPECT_TRUE(has_route(1, 2, "lab-sleeve"));
+  EXPECT_TRUE(c.ping("a", b));
+  EXPECT_TRUE(c.ping("a", b, 1450 - 28));
+  EXPECT_TRUE(c.ping("n1", b));
+  before.say("still there?");
+  EXPECT_EQ(before.line(), "still there?") << "connections stay";
+  for (int i : {1, 2}) no_nft(i);
+  EXPECT_TRUE(is(1, 2, "fastdp"));
+  EXPECT_TRUE(is(2, 1, "fastdp"));
+  EXPECT_EQ(why(1, 2), "");
+  EXPECT_TRUE(has_route(1, 2, "lab-vxlan"));
+  EXPECT_TRUE(c.ping("a", b, 1450 - 28));
+  before.say("and now?");
+  EXPECT_EQ(before.line(), "and now?");
+}
+
+TEST_F(PathTest, ALinkThatDropsLargePacketsIsNoticed) {
+  start_all();
+  ASSERT_TRUE(is(1, 2, "fastdp"));
+  for (int i : {1, 2}) {
+    c.box.sh(Cluster::node(i), "ip link set eth0 gso_max_segs 1");
+    nft(i, "udp dport { 6783, 6784 } meta length > 1300 drop");
+  }
+  EXPECT_TRUE(is(1, 2, "sleeve")) << json::dump(peer(1, 2));
+  EXPECT_NE(why(1, 2).find("MTU"), std::string::npos) << why(1, 2);
+  EXPECT_TRUE(eventually([&] { return json::num(peer(1, 2), "mtu") <= 1300 - 28 - 24; }));
+  EXPECT_TRUE(is(2, 1, "sleeve"));
+  EXPECT_TRUE(eventually([&] { return c.ping("a", b, 1450 - 28); }));
+}
+
+// As a card does that fills in wrong checksums: what it should have summed up is dropped by the other side.
+TEST_F(PathTest, AChecksumFaultIsNoticedAndNamed) {
+  start_all();
+  ASSERT_TRUE(is(1, 2, "fastdp"));
+  for (int i : {1, 2}) nft(i, "iifname lab-vxlan udp checksum != 0 drop");
+  EXPECT_TRUE(is(1, 2, "sleeve")) << json::dump(peer(1, 2));
+  EXPECT_NE(why(1, 2).find("tx off"), std::string::npos) << why(1, 2);
+  EXPECT_TRUE(eventually([&] { return c.ping("a", b); }));
+}
+
+TEST_F(PathTest, AnAgentThatIsAwayKeepsTheKernelsPath) {
+  start_all();
+  ASSERT_TRUE(is(1, 2, "fastdp"));
+  Finished pings;
+  std::thread pinger([&] { pings = c.box.run("a", {"busybox", "ping", "-c", "150", "-i", "0.02", "-W", "2", b}, 60); });
+  c.kill(2);
+  EXPECT_TRUE(eventually([&] { return why(1, 2).find("either path") != std::string::npos; })) << why(1, 2);
+  EXPECT_EQ(json::str(peer(1, 2), "path"), "fastdp");
+  c.start(2);
+  EXPECT_TRUE(c.ready(2));
+  EXPECT_TRUE(is(1, 2, "fastdp"));
+  pinger.join();
+  EXPECT_NE(pings.out.find("150 packets received"), std::string::npos) << pings.out;
+}
+
+TEST_F(PathTest, WhereTwoCannotReachOneAnotherAThirdForwards) {
+  nft(1, "ip saddr " + Cluster::address(2) + " drop");
+  nft(2, "ip saddr " + Cluster::address(1) + " drop");
+  start_all({"mesh"});
+  EXPECT_TRUE(is(1, 2, "sleeve")) << json::dump(peer(1, 2));
+  EXPECT_EQ(json::str(peer(1, 2), "via"), "n3");
+  EXPECT_TRUE(is(1, 3, "fastdp"));
+  EXPECT_TRUE(is(2, 1, "sleeve"));
+  EXPECT_TRUE(eventually([&] { return c.ping("a", b, 1450 - 28); }));
+  test::AnswerServer server(c.box.ns("b"), {.word = "from", .tcp = 8000});
+  EXPECT_EQ(test::ask_tcp(c.box.ns("a"), b + ":8000"), "from " + a);
+  // Healed, they speak directly again.
+  for (int i : {1, 2}) no_nft(i);
+  EXPECT_TRUE(is(1, 2, "fastdp")) << json::dump(peer(1, 2));
+  EXPECT_TRUE(c.ping("a", b));
+}
+
+TEST_F(PathTest, EncryptedNothingGoesOverTheKernelsPath) {
+  for (int i : {1, 2, 3}) nft(i, "udp dport 6784 counter");
+  start_all({"password=secret"});
+  EXPECT_TRUE(is(1, 2, "sleeve")) << json::dump(peer(1, 2));
+  EXPECT_TRUE(is(2, 1, "sleeve"));
+  EXPECT_TRUE(json::flag(peer(1, 2), "encrypted"));
+  EXPECT_TRUE(has_route(1, 2, "lab-sleeve"));
+  EXPECT_TRUE(c.ping("a", b, 1450 - 28));
+  EXPECT_TRUE(c.ping("n1", b));
+  test::AnswerServer server(c.box.ns("b"), {.word = "from", .tcp = 8000});
+  EXPECT_EQ(test::ask_tcp(c.box.ns("a"), b + ":8000"), "from " + a);
+  for (int i : {1, 2, 3}) {
+    EXPECT_NE(c.box.sh(Cluster::node(i), "nft list table ip t").out.find("packets 0"), std::string::npos) << i;
+  }
+  // Restarted, it agrees on keys again.
+  c.kill(2);
+  c.start(2, {"password=secret"});
+  EXPECT_TRUE(c.ready(2));
+  EXPECT_TRUE(eventually([&] { return c.ping("a", b); }));
+}
+
+}  // namespace
+}  // namespace lab
