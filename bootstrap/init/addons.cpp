@@ -1,4 +1,6 @@
 // Phases addon/*: what runs in every cluster beside the control plane.
+#include <algorithm>
+
 #include "base/fs.h"
 #include "base/yaml/yaml.h"
 #include "bootstrap/common/runtime.h"
@@ -13,7 +15,8 @@ namespace {
 constexpr const char* kAddonDirectory = "/etc/kubernetes/addons";
 
 json::Value service_account(std::string_view name) {
-  return json::Object{{"apiVersion", "v1"}, {"kind", "ServiceAccount"},
+  return json::Object{{"apiVersion", "v1"},
+                      {"kind", "ServiceAccount"},
                       {"metadata", json::Object{{"name", name}, {"namespace", "kube-system"}}}};
 }
 
@@ -23,29 +26,40 @@ json::Value dns_service(const std::string& address) {
   auto port = [](std::string_view name, std::string_view protocol) {
     return json::Object{{"name", name}, {"port", 53}, {"protocol", protocol}, {"targetPort", 53}};
   };
-  return json::Object{
-      {"apiVersion", "v1"},
-      {"kind", "Service"},
-      {"metadata", json::Object{{"name", "kube-dns"},
-                                {"namespace", "kube-system"},
-                                {"labels", json::Object{{"k8s-app", "kube-dns"},
-                                                        {"kubernetes.io/cluster-service", "true"},
-                                                        {"kubernetes.io/name", "CoreDNS"}}}}},
-      {"spec", json::Object{{"clusterIP", address}, {"ports", json::Array{port("dns", "UDP"), port("dns-tcp", "TCP")}}}}};
+  return json::Object{{"apiVersion", "v1"},
+                      {"kind", "Service"},
+                      {"metadata", json::Object{{"name", "kube-dns"},
+                                                {"namespace", "kube-system"},
+                                                {"labels", json::Object{{"k8s-app", "kube-dns"},
+                                                                        {"kubernetes.io/cluster-service", "true"},
+                                                                        {"kubernetes.io/name", "CoreDNS"}}}}},
+                      {"spec", json::Object{{"clusterIP", address},
+                                            {"ports", json::Array{port("dns", "UDP"), port("dns-tcp", "TCP")}}}}};
 }
 
 }  // namespace
 
+bool overlay_is_service(const InitOptions& options) {
+  return std::ranges::none_of(options.run.skip,
+                              [](const std::string& s) { return s == "addon" || s == "addon/overlay-net"; });
+}
+
+// The daemon itself was started with the node's services.
 Result<void> addon_overlay_phase(InitContext& c) {
-  // The daemon itself was started with the node's services. Its manifest is laid where people will look for it.
+  return write_overlay_manifest(c);
+}
+
+Result<void> write_overlay_manifest(InitContext& c) {
   LAB_CHECK(fs::make_dirs(kAddonDirectory));
   auto manifest = fs::read_file(fs::join(bundle_directory(), "addons/overlay-net.yaml"));
-  if (!manifest) return std::unexpected(std::move(manifest).error().with_context("the bundled manifest of the pod network"));
+  if (!manifest)
+    return std::unexpected(std::move(manifest).error().with_context("the bundled manifest of the pod network"));
   const std::string self = fs::self_exe();
   for (const auto& [name, value] : {std::pair<std::string, std::string>{"@LAB_BINARY@", self},
                                     {"@LAB_DIRECTORY@", self.substr(0, self.rfind('/'))},
                                     {"@POD_CIDR@", c.options.pod_network_cidr}})
-    for (auto at = manifest->find(name); at != std::string::npos; at = manifest->find(name)) manifest->replace(at, name.size(), value);
+    for (auto at = manifest->find(name); at != std::string::npos; at = manifest->find(name))
+      manifest->replace(at, name.size(), value);
   return fs::write_file(fs::join(kAddonDirectory, "overlay-net.yaml"), *manifest);
 }
 

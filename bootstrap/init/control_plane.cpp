@@ -71,11 +71,13 @@ NodeServices node_services(const InitContext& c) {
           .service_cidr = o.service_cidr,
           .pod_cidr = o.pod_network_cidr,
           .lease_seconds = static_cast<int>(o.node_grace.count()),
-          .taints = c.node_taints()};
+          .taints = c.node_taints(),
+          .overlay = overlay_is_service(c.options)};
 }
 
 Result<void> kubelet_start_phase(InitContext& c) {
   auto node = node_services(c);
+  LAB_CHECK(write_overlay_manifest(c));
   LAB_TRY(node.runtime, start_runtime(*c.services, c.options.cri_socket, c.options.ask_runtime));
   return start_node_services(*c.services, node);
 }

@@ -75,6 +75,14 @@ struct InitContext {
   Result<Cluster*> cluster();
 };
 
+// Whether every node runs the pod network as a service. Not so when the phase addon/overlay-net is left out: then nodes
+// are NotReady until somebody applies its manifest, or that of another network.
+bool overlay_is_service(const InitOptions& options);
+// Lays the manifest where people will look for it, whether it is needed or not.
+Result<void> write_overlay_manifest(InitContext& c);
+// Key of ConfigMap kubeadm-config beside ClusterConfiguration: "service" or "manifest", for nodes that join.
+inline constexpr const char* kOverlayKey = "overlay";
+
 const std::vector<Phase<InitContext>>& init_phases();
 
 // Fills in what was not given (address, node name, socket) and checks the rest, before anything is written.

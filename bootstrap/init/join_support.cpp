@@ -106,7 +106,8 @@ json::Value kubelet_configuration(const InitContext& c) {
 Result<void> upload_kubeadm_config_phase(InitContext& c) {
   LAB_TRY(auto* cluster, c.cluster());
   LAB_CHECK(cluster->apply(res::configmaps, config_map("kube-system", "kubeadm-config",
-                                                       {{"ClusterConfiguration", yaml::dump(cluster_configuration(c))}})));
+                                                       {{"ClusterConfiguration", yaml::dump(cluster_configuration(c))},
+                                                        {kOverlayKey, overlay_is_service(c.options) ? "service" : "manifest"}})));
   return let_nodes_read(*cluster, "kubeadm-config", "kubeadm:nodes-kubeadm-config");
 }
 
@@ -181,10 +182,12 @@ Result<void> join_command_phase(InitContext& c) {
       "  sudo chown $(id -u):$(id -g) $HOME/.kube/config\n\n"
       "Alternatively, if you are the root user, you can run:\n\n"
       "  export KUBECONFIG=/etc/kubernetes/admin.conf\n\n"
-      "The pod network of lab is running. Its manifest, for looking at it or applying it again:\n"
+      "%s\n"
       "  kubectl apply -f /etc/kubernetes/addons/overlay-net.yaml\n\n"
       "Then you can join any number of worker nodes by running the following on each as root:\n\n"
       "%s\n",
+      overlay_is_service(c.options) ? "The pod network of lab is running. Its manifest, for looking at it or applying it again:"
+                                    : "You should now deploy a pod network to the cluster; until then its nodes are NotReady. That of lab:",
       command.c_str());
   return {};
 }
