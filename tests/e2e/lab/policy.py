@@ -99,6 +99,9 @@ def one_is_let_in(lab):
     check(out.returncode == 0 and "ingress rule 1 of NetworkPolicy prod/allow-web allows it" in out.stdout, out.stdout)
     out = _explained(lab, "other", "prod/db:http")
     check(out.returncode == 1 and "the source is not among them" in out.stdout, out.stdout)
+    for service in ("svc/prod/db:80", lab.service):
+        out = _explained(lab, "web", service)
+        check(out.returncode == 0 and "service prod/db: policies judge" in out.stdout and f"prod/db:8080 ({lab.db})" in out.stdout, out.stdout)
 
 
 def the_kubelet_still_probes(lab):
