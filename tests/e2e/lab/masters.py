@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Three masters on etcd. Processes of one, then a whole master, are killed under a write load: no acknowledged write is
-lost, what the clients saw is linearizable, the pause is short, another scheduler takes over, agents change masters."""
+"""Three masters on etcd, one joined by its own command, one over SSH. Processes of one, then a whole master, are killed under
+a write load: no acknowledged write is lost, what the clients saw is linearizable, the pause is short, another scheduler
+takes over, agents change masters. A master that was wiped, and its etcd member with it, joins again."""
 import base64
 import http.client
 import json
@@ -12,8 +13,9 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
-from labtest import Failed, Lab, check, main, needed, wait_for  # noqa: E402
+from labtest import Failed, check, main, needed, wait_for  # noqa: E402
 from linearizability import Op, first_contradiction  # noqa: E402
+from sshhosts import SshLab  # noqa: E402
 
 TOKEN = "abcdef.0123456789abcdef"
 REGISTERS = 3
@@ -173,7 +175,7 @@ class Load:
         return f"{len(self.acknowledged)} objects kept, {ops} operations on {REGISTERS} registers linearizable ({unknown} without an answer)"
 
 
-class Masters(Lab):
+class Masters(SshLab):
     masters, context = [], None
 
     def api(self, first):
@@ -223,9 +225,25 @@ def _name_masters(lab, node):
     lab.shell(node, "sh", "-c", f"printf '{hosts}' >>/etc/hosts; echo multi on >/etc/host.conf")
 
 
+def _ssh_join_master(lab, name):
+    """From the first master, which makes token, certificate key and all."""
+    lab.ensure_sshd(name)
+    if "masters" not in lab.shell(name, "cat", "/etc/hosts"):  # the lab writes it anew when a node starts
+        _name_masters(lab, name)
+    lab.expect(0, [r"1 of 1 hosts joined", r"\[control-plane-join\] "], [lab.target(name)], "--control-plane", "--no-taint", "--skip-phases", "images",
+               "--accept-new-host-keys")
+
+
+def _members(lab):
+    pki = "/etc/kubernetes/pki/etcd"
+    listed = lab.shell("node1", "curl", "-s", "--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/healthcheck-client.crt", "--key",
+                       f"{pki}/healthcheck-client.key", "-d", "{}", "https://127.0.0.1:2379/v3/cluster/member/list")
+    return {m.get("name"): m["ID"] for m in json.loads(listed)["members"]}
+
+
 @needed
 def three_masters(lab):
-    lab.start("--no-init")
+    lab.start_hosts()
     nodes = lab.nodes()
     lab.masters = [address for _, address, _ in nodes]
     for name, _, _ in nodes:
@@ -236,9 +254,9 @@ def three_masters(lab):
               "--token", TOKEN, "--no-taint", "--node-name", "node1", "--node-monitor-grace-period", "8s", "--skip-phases", "images")
     info = lab.shell("node1", "lab", "token", "create", "--print-join-command")
     pin = info[info.index("sha256:"):].split()[0]
-    for name in ("node2", "node3"):
-        lab.shell(name, "lab", "join", "masters:6443", "--token", TOKEN, "--discovery-token-ca-cert-hash", pin, "--control-plane",
-                  "--certificate-key", key, "--no-taint", "--node-name", name, "--skip-phases", "images")
+    lab.shell("node2", "lab", "join", "masters:6443", "--token", TOKEN, "--discovery-token-ca-cert-hash", pin, "--control-plane",
+              "--certificate-key", key, "--no-taint", "--node-name", "node2", "--skip-phases", "images")
+    _ssh_join_master(lab, "node3")
     lab.context = _context(lab)
     wait_for("three masters in the kubernetes Service", lambda: [a["ip"] for s in lab.get_api(
         "/api/v1/namespaces/default/endpoints/kubernetes")["subsets"] for a in s["addresses"]] == sorted(lab.masters))
@@ -261,7 +279,7 @@ def leader_killed_under_writes(lab):
     with Load(lab) as load:
         wait_for("writes", lambda: len(load.acknowledged) > 30)
         victim = lab.etcd_leader()
-        pids = lab.pids(victim, "/usr/bin/etcd") + lab.pids(victim, "/opt/lab/bin/lab server")
+        pids = lab.pids(victim, "/usr/bin/etcd") + lab.shell(victim, "pgrep", "-f", "^/opt/lab/.*/lab server").split()
         check(len(pids) == 2, f"etcd and server on {victim}: {pids}")
         killed = time.monotonic()
         lab.shell(victim, "kill", "-9", *pids)
@@ -329,15 +347,30 @@ def a_master_that_is_reset_leaves_etcd(lab):
     wait_for("three masters", lambda: sum(len(s["addresses"]) for s in lab.get_api(
         "/api/v1/namespaces/default/endpoints/kubernetes")["subsets"]) == 3)
     lab.shell("node3", "lab", "reset", "--force")
-    pki = "/etc/kubernetes/pki/etcd"
-    members = json.loads(lab.shell("node1", "curl", "-s", "--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/healthcheck-client.crt", "--key",
-                                   f"{pki}/healthcheck-client.key", "-d", "{}", "https://127.0.0.1:2379/v3/cluster/member/list"))["members"]
-    check(sorted(m["name"] for m in members) == ["node1", "node2"], f"members: {members}")
+    check(sorted(_members(lab)) == ["node1", "node2"], f"members: {_members(lab)}")
     status, _ = lab.api(0).call("POST", "/api/v1/namespaces/default/configmaps",
                                 {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "after-reset"}})
     check(status == 201, f"a write with two masters: {status}")
 
 
+def an_etcd_member_that_was_lost_is_replaced(lab):
+    """A master's disk is gone, and nobody told etcd: the machine joins over SSH under its name, with a new member."""
+    _ssh_join_master(lab, "node3")
+    wait_for("three nodes ready", lambda: len(_ready(lab)) == 3)
+    before = _members(lab)
+    check(sorted(before) == ["node1", "node2", "node3"], f"members: {before}")
+    # What a new disk brings: no daemon, no file.
+    lab.shell("node3", "lab", "reset", "phase", "cleanup-node", "stop-services", "--force")
+    lab.shell("node3", "sh", "-c", "rm -rf /etc/kubernetes /var/lib/lab/etcd /var/lib/lab/server /var/lib/kubelet /etc/lab/node.json")
+    _ssh_join_master(lab, "node3")
+    after = _members(lab)
+    check(sorted(after) == sorted(before) and after["node3"] != before["node3"], f"members: {before}, then {after}")
+    wait_for("three masters", lambda: sum(len(s["addresses"]) for s in lab.get_api(
+        "/api/v1/namespaces/default/endpoints/kubernetes")["subsets"]) == 3)
+    status, _ = lab.api(2).call("GET", "/api/v1/namespaces/default/configmaps/after-reset")
+    check(status == 200, f"what was written while it was away: {status}")
+
+
 if __name__ == "__main__":
-    main([three_masters, wrong_key_is_refused, leader_killed_under_writes, master_lost_under_writes, a_master_that_is_reset_leaves_etcd],
-         Masters(nodes=3))
+    main([three_masters, wrong_key_is_refused, leader_killed_under_writes, master_lost_under_writes, a_master_that_is_reset_leaves_etcd,
+          an_etcd_member_that_was_lost_is_replaced], Masters(hosts=2))

@@ -58,13 +58,21 @@ class SshLab(Lab):
         self.shell("node1", "sh", "-c", "mkdir -p -m 700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/lab; "
                                         "ssh-keygen -q -t ed25519 -N '' -f /root/wrong; "
                                         f"echo '{PASSWORD}' >/root/password; echo nonsense >/root/wrong-password")
-        key = self.shell("node1", "cat", "/root/.ssh/lab.pub").strip()
-        shadow = run("openssl", "passwd", "-6", PASSWORD).strip()
-        children = [subprocess.Popen([LAB, "shell", "-p", self.profile, host, "--", "sh", "-c", SETUP, "setup", key, shadow],
-                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for host in self.hosts]
+        self.credentials = [self.shell("node1", "cat", "/root/.ssh/lab.pub").strip(), run("openssl", "passwd", "-6", PASSWORD).strip()]
+        children = [self.set_up(host) for host in self.hosts]
         for host, child in zip(self.hosts, children):
             out, _ = child.communicate(timeout=120)
             check(child.returncode == 0, f"sshd on {host}: {out}")
+
+    def set_up(self, host):
+        return subprocess.Popen([LAB, "shell", "-p", self.profile, host, "--", "sh", "-c", SETUP, "setup", *self.credentials],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def ensure_sshd(self, host):
+        """A node that was stopped and started has none."""
+        if not self.pids(host, "sshd: /usr/sbin/sshd"):
+            out, _ = self.set_up(host).communicate(timeout=120)
+            check(self.pids(host, "sshd: /usr/sbin/sshd"), f"sshd on {host}: {out}")
 
     def start_sshd(self, host):
         """Anew, when the one that was told to end has ended."""
