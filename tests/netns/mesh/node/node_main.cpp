@@ -1,7 +1,10 @@
 // One overlay agent with a mesh and nothing else to know its peers by, as a process of its own:
 //   mesh_test_node NAME ADDRESS POD_CIDR DIRECTORY PASSWORD [PEER...]
+// With RING_FOUNDERS in the environment ("n1,n2", or "-" for none) POD_CIDR is the range of the ring that all share.
 // Its log goes to DIRECTORY/log.
 #include <cstdio>
+#include <cstdlib>
+#include <sstream>
 
 #include "base/log.h"
 #include "overlay-net/agent/agent.h"
@@ -32,6 +35,14 @@ int run(int argc, char** argv) {
                        .cluster_cidr = *Cidr::parse("10.244.0.0/16"),
                        .mesh = std::move(mesh),
                        .resync = 500ms};
+  if (const char* founders = std::getenv("RING_FOUNDERS")) {
+    RingOptions ring{.range = std::exchange(options.pod_cidr, {})};
+    std::istringstream names(founders);
+    for (std::string one; std::getline(names, one, ',');) {
+      if (one != "-") ring.founders.push_back(one);
+    }
+    options.ring = std::move(ring);
+  }
   EventLoop loop;
   Scope scope(loop);
   std::unique_ptr<OverlayAgent> agent;
