@@ -12,7 +12,8 @@ std::vector<Backend> backends() {
              return open_embedded(
                  {.path = directory + "/store.db", .history_bytes = tuning.history_bytes, .history = tuning.history});
            }},
-          {"etcd", open_etcd_in, /*in_order=*/false}};
+          {"etcd", open_etcd_in, /*in_order=*/false},
+          {"etcd35", open_etcd35_in, /*in_order=*/false}};
 }
 
 TempDir::TempDir() {

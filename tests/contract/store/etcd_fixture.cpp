@@ -13,6 +13,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/subprocess.h"
 #include "orchestrator/store/etcd/etcd.h"
 
 namespace lab::store {
@@ -48,7 +49,7 @@ EtcdOptions options_for(const std::string& url, StoreTuning tuning) {
 
 Result<void> EtcdProcess::spawn() {
   std::string log = directory_ + "/etcd.log";
-  std::vector<std::string> args = {"etcd",
+  std::vector<std::string> args = {program_,
                                    "--name=one",
                                    "--data-dir=" + directory_ + "/etcd",
                                    "--listen-client-urls=" + url_,
@@ -68,7 +69,7 @@ Result<void> EtcdProcess::spawn() {
     int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     ::dup2(fd, 1);
     ::dup2(fd, 2);
-    ::execvp("etcd", argv.data());
+    ::execvp(argv[0], argv.data());
     _exit(127);
   }
   for (int i = 0; i < 600; ++i) {
@@ -88,12 +89,13 @@ Result<void> EtcdProcess::spawn() {
   return fail(Code::kTimeout, "etcd did not serve within a minute");
 }
 
-Result<std::unique_ptr<EtcdProcess>> EtcdProcess::start(const std::string& directory) {
+Result<std::unique_ptr<EtcdProcess>> EtcdProcess::start(const std::string& directory, const std::string& program) {
   Result<void> last;
   for (int i = 0; i < 5; ++i) {
     auto ports = free_ports(2);
     std::unique_ptr<EtcdProcess> out(new EtcdProcess);
     out->directory_ = directory;
+    out->program_ = program;
     out->url_ = "http://127.0.0.1:" + std::to_string(ports.at(0));
     out->peer_url_ = "http://127.0.0.1:" + std::to_string(ports.at(1));
     last = out->spawn();
@@ -123,14 +125,30 @@ void EtcdProcess::resume() {
   ::kill(pid_, SIGCONT);
 }
 
-Result<std::unique_ptr<Store>> open_etcd_in(const std::string& directory, StoreTuning tuning) {
+namespace {
+
+Result<std::unique_ptr<Store>> open_on(const std::string& program, const std::string& directory, StoreTuning tuning) {
   auto& process = running()[directory];
   if (!process) {
-    auto started = EtcdProcess::start(directory);
-    if (!started) return std::unexpected(std::move(started).error());
-    process = std::move(*started);
+    LAB_TRY(process, EtcdProcess::start(directory, program));
   }
   return open_etcd(options_for(process->url(), tuning));
+}
+
+}  // namespace
+
+Result<std::string> etcd35() {
+  LAB_TRY(auto said, run_checked({.argv = {LAB_SOURCE_DIR "/tools/fetch-etcd"}, .timeout = std::chrono::minutes(9)}));
+  return said.substr(0, said.find('\n'));
+}
+
+Result<std::unique_ptr<Store>> open_etcd_in(const std::string& directory, StoreTuning tuning) {
+  return open_on("etcd", directory, tuning);
+}
+
+Result<std::unique_ptr<Store>> open_etcd35_in(const std::string& directory, StoreTuning tuning) {
+  LAB_TRY(auto program, etcd35());
+  return open_on(program, directory, tuning);
 }
 
 void end_etcd_of(const std::string& directory) {

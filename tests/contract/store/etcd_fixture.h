@@ -13,7 +13,7 @@ namespace lab::store {
 class EtcdProcess {
  public:
   // Starts it on DIRECTORY/etcd and waits until it serves. Its ports are the kernel's choice.
-  static Result<std::unique_ptr<EtcdProcess>> start(const std::string& directory);
+  static Result<std::unique_ptr<EtcdProcess>> start(const std::string& directory, const std::string& program = "etcd");
   ~EtcdProcess();  // kill -9
   const std::string& url() const { return url_; }
   Result<void> restart();  // kill -9 and start again on the same ports and data
@@ -25,12 +25,15 @@ class EtcdProcess {
   Result<void> spawn();
   void end();
 
-  std::string directory_, url_, peer_url_;
+  std::string directory_, program_, url_, peer_url_;
   int pid_ = -1;
 };
 
-// The store on the etcd of `directory`, which is started when it does not run yet.
+// The store on the etcd of `directory`, which is started when it does not run yet: the machine's own, or etcd 3.5.
 Result<std::unique_ptr<Store>> open_etcd_in(const std::string& directory, StoreTuning tuning);
+Result<std::unique_ptr<Store>> open_etcd35_in(const std::string& directory, StoreTuning tuning);
+// The program of etcd 3.5, fetched once for all tests.
+Result<std::string> etcd35();
 // The directory is about to go.
 void end_etcd_of(const std::string& directory);
 

@@ -2,16 +2,20 @@
 #include <atomic>
 #include <thread>
 
+#include "base/subprocess.h"
 #include "orchestrator/store/etcd/etcd.h"
 #include "tests/contract/store/etcd_fixture.h"
 
 namespace lab::store {
 namespace {
 
-class EtcdFaults : public ::testing::Test {
+// With the machine's own etcd, and with etcd 3.5.
+class EtcdFaults : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    auto started = EtcdProcess::start(dir.path());
+    auto program = GetParam() ? etcd35() : Result<std::string>("etcd");
+    ASSERT_TRUE(program) << program.error().text();
+    auto started = EtcdProcess::start(dir.path(), *program);
     ASSERT_TRUE(started) << started.error().text();
     etcd = std::move(*started);
   }
@@ -26,13 +30,23 @@ class EtcdFaults : public ::testing::Test {
   std::unique_ptr<EtcdProcess> etcd;
 };
 
+INSTANTIATE_TEST_SUITE_P(Store, EtcdFaults, ::testing::Bool(), [](const auto& info) { return info.param ? "etcd35" : "etcd"; });
+
+TEST(EtcdVersions, TheOtherOneIsEtcd35) {
+  auto program = etcd35();
+  ASSERT_TRUE(program) << program.error().text();
+  auto said = run_checked({.argv = {*program, "--version"}});
+  ASSERT_TRUE(said) << said.error().text();
+  EXPECT_TRUE(said->starts_with("etcd Version: 3.5.")) << *said;
+}
+
 Result<Committed> sync(Store& store) {
   std::promise<Result<Committed>> promise;
   store.sync([&](Result<Committed> r) { promise.set_value(std::move(r)); });
   return promise.get_future().get();
 }
 
-TEST_F(EtcdFaults, AWatchGoesOnWhereItStoodWhenEtcdIsKilledAndReturns) {
+TEST_P(EtcdFaults, AWatchGoesOnWhereItStoodWhenEtcdIsKilledAndReturns) {
   auto store = open();
   ASSERT_TRUE(store);
   Collector got;
@@ -50,7 +64,7 @@ TEST_F(EtcdFaults, AWatchGoesOnWhereItStoodWhenEtcdIsKilledAndReturns) {
   for (int i = 0; i < 40; ++i) EXPECT_EQ(*events[i].current.value, std::to_string(i));
 }
 
-TEST_F(EtcdFaults, WithoutEtcdCallsFailInTimeAndSayWhatToDo) {
+TEST_P(EtcdFaults, WithoutEtcdCallsFailInTimeAndSayWhatToDo) {
   auto store = open();
   ASSERT_TRUE(store);
   ASSERT_TRUE(commit(*store, {put("/a", "1")}));
@@ -67,7 +81,7 @@ TEST_F(EtcdFaults, WithoutEtcdCallsFailInTimeAndSayWhatToDo) {
   EXPECT_FALSE(store->answers());
 }
 
-TEST_F(EtcdFaults, AWriteWhoseAnswerIsLostIsNotCalledUndone) {
+TEST_P(EtcdFaults, AWriteWhoseAnswerIsLostIsNotCalledUndone) {
   auto store = open();
   ASSERT_TRUE(store);
   ASSERT_TRUE(commit(*store, {put("/a", "1")}));
@@ -82,7 +96,7 @@ TEST_F(EtcdFaults, AWriteWhoseAnswerIsLostIsNotCalledUndone) {
   ASSERT_TRUE(read) << read.error().text();
 }
 
-TEST_F(EtcdFaults, AnEndpointThatIsAwayIsPassedOver) {
+TEST_P(EtcdFaults, AnEndpointThatIsAwayIsPassedOver) {
   auto store = open({"http://127.0.0.1:1", etcd->url()});
   ASSERT_TRUE(store);
   Collector got;
@@ -91,7 +105,7 @@ TEST_F(EtcdFaults, AnEndpointThatIsAwayIsPassedOver) {
   EXPECT_EQ(got.wait_events(1).size(), 1u);
 }
 
-TEST_F(EtcdFaults, WhatOneMasterAcknowledgesAnotherReadsAndIsShown) {
+TEST_P(EtcdFaults, WhatOneMasterAcknowledgesAnotherReadsAndIsShown) {
   auto one = open(), two = open();
   ASSERT_TRUE(one && two);
   EXPECT_TRUE(one->shared());
