@@ -11,8 +11,6 @@
 namespace lab::overlay {
 namespace {
 
-constexpr const char* kGatewayOwner = "node/gateway";  // the node's own address out of the ring
-
 std::string owner_of(const std::string& container_id, const std::string& ifname) {
   return container_id + "/" + ifname;
 }
@@ -162,6 +160,7 @@ Result<void> AgentCore::update_firewall() {
   for (const auto& p : peers_) {
     if (!ring_) state.cluster_cidrs.push_back(p.pod_cidr);
   }
+  if (paths_ && paths_->encrypts()) state.only_through = datapath_->config().sleeve;
   std::erase_if(state.cluster_cidrs, [](const Cidr& c) { return !c.address.is_v4(); });
   auto script = firewall_script(state);
   if (script == firewall_) return {};

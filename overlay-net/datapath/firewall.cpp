@@ -63,7 +63,19 @@ std::string firewall_script(const FirewallState& s) {
   out += "    ip saddr . ip daddr @hairpin masquerade\n";
   out += "    ip saddr 127.0.0.0/8 oifname \"" + s.bridge + "\" masquerade\n";
   out += "    ip saddr " + own + " ip daddr != 224.0.0.0/4 ip daddr != @pod-cidrs masquerade\n";
-  out += "  }\n}\n";
+  out += "  }\n";
+  if (!s.only_through.empty()) {
+    const std::string ways = "{ \"lo\", \"" + s.bridge + "\", \"" + s.only_through + "\" } drop\n";
+    out +=
+        "  chain only-out {\n    type filter hook postrouting priority 0; policy accept;\n"
+        "    ip daddr @pod-cidrs oifname != " +
+        ways + "  }\n";
+    out +=
+        "  chain only-in {\n    type filter hook prerouting priority -310; policy accept;\n"
+        "    ip saddr @pod-cidrs iifname != " +
+        ways + "  }\n";
+  }
+  out += "}\n";
 
   auto cidrs = s.cluster_cidrs;
   cidrs.push_back(s.pod_cidr);

@@ -1,7 +1,7 @@
 // Firewall: the overlay's nftables table `ip lab-overlay`: masquerading of what leaves the pod network, and host ports.
 //
 // Pods keep their addresses towards each other and are seen as their node by everything else. A host port is a port of
-// the node that leads to a pod (the CNI capability portMappings). apply() replaces the table's content in one
+// the node that leads to a pod (the CNI capability portMappings). With encryption it keeps pods' packets off every other way. apply() replaces the table's content in one
 // transaction; connections that are up stay up.
 #pragma once
 
@@ -28,6 +28,8 @@ struct FirewallState {
   Cidr pod_cidr;                    // of this node
   std::vector<Cidr> cluster_cidrs;  // of all nodes: no masquerading towards them
   std::vector<HostPort> host_ports;
+  // Pods' packets go to other nodes and come from them through this device alone, also while it is not there; "": any.
+  std::string only_through;
 };
 
 // The script that makes the table so, whatever it was.

@@ -153,6 +153,23 @@ TEST_F(PathTest, EncryptedNothingGoesOverTheKernelsPath) {
   for (int i : {1, 2, 3}) {
     EXPECT_NE(c.box.sh(Cluster::node(i), "nft list table ip t").out.find("packets 0"), std::string::npos) << i;
   }
+  // While its agent is away there is no way out, though there is a route that would take the packets unencrypted.
+  nft(2, "iifname eth0 ip saddr " + Cluster::range(1) + " counter");
+  ASSERT_TRUE(c.box.sh("n1", "ip route add default via " + Cluster::address(2)).ok());
+  c.kill(1);
+  c.box.run("a", {"busybox", "ping", "-c2", "-W1", b});
+  c.box.run("n1", {"busybox", "ping", "-c1", "-W1", b});
+  EXPECT_NE(c.box.sh("n2", "nft list table ip t").out.find("packets 0"), std::string::npos);
+  c.start(1, {"password=secret"});
+  EXPECT_TRUE(c.ready(1));
+  // Nor is what comes unencrypted taken in.
+  c.box.add("outside");
+  c.box.plug("outside", "eth0", "192.168.77.200/24", "wire", "br0");
+  c.box.sh("outside", "ip addr add 10.244.1.77/32 dev lo; ip route add " + b + "/32 via " + Cluster::address(2));
+  c.box.sh("b", "nft -f - <<'END'\ntable ip t {\nchain c {\ntype filter hook prerouting priority 0\n"
+                "ip saddr 10.244.1.77 counter\n}\n}\nEND\n");
+  c.box.run("outside", {"busybox", "ping", "-c2", "-W1", "-I", "10.244.1.77", b});
+  EXPECT_NE(c.box.sh("b", "nft list table ip t").out.find("packets 0"), std::string::npos);
   // Restarted, it agrees on keys again.
   c.kill(2);
   c.start(2, {"password=secret"});
