@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 namespace lab::overlay {
 namespace {
@@ -111,9 +112,9 @@ void HeartbeatSocket::send(const Heartbeat& h, const IpAddress& to, std::size_t 
 }
 
 void HeartbeatSocket::receive(const std::function<void(const Heartbeat&)>& each) {
-  static thread_local std::vector<std::uint8_t> buffer(kMost);
-  for (ssize_t n; fd_ >= 0 && (n = ::recv(fd_, buffer.data(), buffer.size(), 0)) > 0;) {
-    if (auto h = read_heartbeat({buffer.data(), static_cast<std::size_t>(n)})) each(*h);
+  static thread_local const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kMost);
+  for (ssize_t n; fd_ >= 0 && (n = ::recv(fd_, buffer.get(), kMost, 0)) > 0;) {
+    if (auto h = read_heartbeat({buffer.get(), static_cast<std::size_t>(n)})) each(*h);
   }
 }
 

@@ -47,13 +47,13 @@ void Sleeve::Loop::probe(PeerState& peer, TimePoint now) {
   const bool under_new = peer.keys.pending() && options.self < peer.peer.id;
   auto* session = under_new ? peer.keys.pending() : peer.keys.sending();
   if (encrypts() && !session) return;
-  static const std::vector<std::uint8_t> kZeros(kMaxPacket);
+  static std::uint8_t zeros[kMaxPacket];
   for (unsigned size : peer.pmtu.round()) {
     std::uint8_t text[wire::Probe::kSize];
     write(wire::Probe{++peer.probes, static_cast<std::uint16_t>(size)}, text);
     Head head{.kind = Kind::kProbe, .from = options.self, .to = peer.peer.id};
     const std::size_t fill = size - overhead() - sizeof text;
-    emit(peer, session, head, text, Bytes(const_cast<std::uint8_t*>(kZeros.data()), fill));
+    emit(peer, session, head, text, Bytes(zeros, fill));
     flush_out();  // each alone: one that is too large must not take another with it
   }
 }

@@ -9,12 +9,6 @@
 #include <algorithm>
 
 namespace lab::overlay {
-namespace {
-
-constexpr std::size_t kFrameBytes = 192 * 1024 + kMaxFrame, kMadeBytes = 384 * 1024;
-
-}  // namespace
-
 // The loop locks anew at once after it unlocked; without its stepping back nobody else would ever get in under load.
 class Sleeve::Loop::Lock {
  public:
@@ -38,8 +32,8 @@ Result<void> Sleeve::Loop::open() {
   out_ = std::make_unique<SendBatch>(udp_);
   on_ = std::make_unique<SendBatch>(udp_);
   in_ = std::make_unique<ReceiveBatch>(udp_);
-  frames_.resize(kFrameBytes);
-  made_.resize(kMadeBytes);
+  frames_ = std::make_unique_for_overwrite<std::uint8_t[]>(kFrameBytes);
+  made_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMadeBytes);
   return {};
 }
 

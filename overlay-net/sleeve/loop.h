@@ -23,6 +23,7 @@ class Sleeve::Loop {
   Result<void> open();
   void run_in_thread();
 
+  static constexpr std::size_t kFrameBytes = 192 * 1024 + kMaxFrame, kMadeBytes = 384 * 1024;
   const SleeveOptions options;
 
   // From outside.
@@ -77,7 +78,7 @@ class Sleeve::Loop {
   SleeveCounters counters_;
   std::unique_ptr<SendBatch> out_, on_;  // of our own; for others
   std::unique_ptr<ReceiveBatch> in_;
-  std::vector<std::uint8_t> frames_, made_;  // read from the TUN; heads and sealed datagrams
+  std::unique_ptr<std::uint8_t[]> frames_, made_;  // read from the TUN; heads and sealed datagrams
   std::size_t made_used_ = 0;
   Coalescer joined_;
   Reassembly fragments_;

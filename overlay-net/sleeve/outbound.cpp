@@ -16,7 +16,7 @@ using wire::Kind;
 bool Sleeve::Loop::pump_tun() {
   std::size_t used = 0;
   bool more = true;
-  for (int i = 0; i < 128 && used + kMaxFrame <= frames_.size(); ++i) {
+  for (int i = 0; i < 128 && used + kMaxFrame <= kFrameBytes; ++i) {
     const auto n = ::read(tun_, &frames_[used], kMaxFrame);
     if (n <= 0) {
       more = false;
@@ -84,7 +84,7 @@ void Sleeve::Loop::send_fragments(PeerState& peer, const Frame& frame, unsigned 
 // One datagram of a and b. What is not sealed goes out from where it is; `a` is always copied.
 void Sleeve::Loop::emit(PeerState& peer, Session* session, Head head, ConstBytes a, Bytes b) {
   const std::size_t copied = wire::kHead + a.size() + (session ? b.size() + wire::kTag : 0);
-  if (made_used_ + copied > made_.size()) flush_out();
+  if (made_used_ + copied > kMadeBytes) flush_out();
   auto* p = &made_[made_used_];
   made_used_ += (copied + 15) / 16 * 16;
   if (!a.empty()) std::memcpy(p + wire::kHead, a.data(), a.size());

@@ -134,7 +134,8 @@ void SendBatch::flush() {
   used_ = vectors_used_ = 0;
 }
 
-ReceiveBatch::ReceiveBatch(int fd) : fd_(fd), buffers_(kMessages * kBytes) {}
+ReceiveBatch::ReceiveBatch(int fd)
+    : fd_(fd), buffers_(std::make_unique_for_overwrite<std::uint8_t[]>(kMessages * kBytes)) {}
 
 bool ReceiveBatch::receive(const std::function<void(const sockaddr_in&, std::span<std::uint8_t>)>& each) {
   for (std::size_t i = 0; i < kMessages; ++i) {

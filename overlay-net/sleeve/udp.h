@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -69,7 +70,7 @@ class ReceiveBatch {
     char bytes[CMSG_SPACE(sizeof(int))];
   };
   int fd_;
-  std::vector<std::uint8_t> buffers_;
+  std::unique_ptr<std::uint8_t[]> buffers_;  // not cleared: pages that no datagram ever filled cost nothing
   std::array<mmsghdr, kMessages> headers_{};
   std::array<iovec, kMessages> vectors_{};
   std::array<sockaddr_in, kMessages> from_{};
