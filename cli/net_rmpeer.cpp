@@ -1,4 +1,4 @@
-// lab net rmpeer: a node that is gone for good gives its pod addresses to the others.
+// lab net rmpeer and leave: a node that is gone for good, or is about to go, gives its pod addresses to the others.
 #include <cstdio>
 
 #include "base/fs.h"
@@ -49,6 +49,13 @@ Result<void> remove_peer(const Invocation& in) {
   return {};
 }
 
+Result<void> leave(const Invocation& in) {
+  auto socket = in.has("socket") ? in.get("socket") : std::string(overlay::kAgentSocket);
+  LAB_TRY(auto answer, overlay::call_agent(socket, "POST", "/v1/net/leave", "{}"));
+  std::printf("This node's pod addresses are handed over. It gives none any more: lab reset\n");
+  return {};
+}
+
 }  // namespace
 
 Commands net_ring_commands() {
@@ -61,7 +68,13 @@ Commands net_ring_commands() {
            .options = {{.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"},
                        {.name = "node", .value = "NODE", .help = "The node that becomes heir; default: another one"},
                        {.name = "socket", .value = "FILE", .help = "Ask the agent behind this socket"}},
-           .run = [](const Invocation& in) { return finish(remove_peer(in)); }}};
+           .run = [](const Invocation& in) { return finish(remove_peer(in)); }},
+          {.path = "net leave",
+           .summary = "Hand this node's pod addresses to another before it goes for good",
+           .details = "On the node itself, drained, before lab reset. For networks whose addresses come out of the ring. Who goes without "
+                      "it is removed by lab net rmpeer.",
+           .options = {{.name = "socket", .value = "FILE", .help = "Ask the agent behind this socket"}},
+           .run = [](const Invocation& in) { return finish(leave(in)); }}};
 }
 
 }  // namespace lab::cli

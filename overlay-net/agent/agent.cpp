@@ -43,7 +43,11 @@ Result<void> OverlayAgent::start(Scope& scope) {
   LAB_CHECK(fs::make_dirs(options_.core.socket_path.substr(0, options_.core.socket_path.rfind('/'))));
   LAB_TRY(server_, http::Server::start({.address = "unix:" + options_.core.socket_path, .threads = 1}, handler));
   if (options_.status_port) {
-    auto local = http::Server::start({.port = options_.status_port, .threads = 1}, handler);
+    // Any user of this host, and any pod on its network, can connect there: what it answers is for reading.
+    auto look = [this](http::Request request, http::ResponseWriter& writer) {
+      return serve_readers(std::move(request), writer);
+    };
+    auto local = http::Server::start({.port = options_.status_port, .threads = 1}, look);
     if (local) {
       local_server_ = std::move(*local);
     } else {
@@ -179,9 +183,10 @@ json::Value OverlayAgent::report() const {
 // The mesh lives on the agent's loop, requests on the server's: over there and back.
 Task<void> OverlayAgent::serve(http::Request request, http::ResponseWriter& writer) {
   auto path = request.path();
-  constexpr std::string_view kPeers = "/v1/net/peers/";
-  if (path.starts_with(kPeers) && request.method == "DELETE") {
-    co_await remove_from_ring(http::percent_decode(path.substr(kPeers.size())), writer);
+  constexpr std::string_view kPeers = "/v1/net/peers/", kLeave = "/v1/net/leave";
+  if ((path.starts_with(kPeers) && request.method == "DELETE") || (path == kLeave && request.method == "POST")) {
+    auto peer = path == kLeave ? std::string() : http::percent_decode(path.substr(kPeers.size()));
+    co_await change_ring(request.method, std::move(peer), writer);
     co_return;
   }
   const bool is_report = path == "/v1/net", is_metrics = path == "/metrics";
@@ -201,6 +206,18 @@ Task<void> OverlayAgent::serve(http::Request request, http::ResponseWriter& writ
   http::Response response{200, {{"Content-Type", is_report ? "application/json" : "text/plain; version=0.0.4"}}, {}};
   response.body.push_back(http::buffer(std::move(body)));
   (void)co_await writer.send(std::move(response));  // who went away asks again
+}
+
+Task<void> OverlayAgent::serve_readers(http::Request request, http::ResponseWriter& writer) {
+  auto path = request.path();
+  if (request.method == "GET" && (path == "/metrics" || path == "/v1/net" || path == "/v1/status")) {
+    co_await serve(std::move(request), writer);
+    co_return;
+  }
+  http::Response refusal{404, {{"Content-Type", "text/plain"}}, {}};
+  refusal.body.push_back(
+      http::buffer("GET /metrics, /v1/net or /v1/status; all else is on " + options_.core.socket_path + "\n"));
+  (void)co_await writer.send(std::move(refusal));
 }
 
 Task<void> OverlayAgent::keep_reconciled(std::stop_token stop) {

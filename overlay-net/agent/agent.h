@@ -66,12 +66,14 @@ class OverlayAgent {
   Task<void> keep_reconciled(std::stop_token stop);
   Task<Result<void>> publish();
   Task<void> serve(http::Request request, http::ResponseWriter& writer);
+  Task<void> serve_readers(http::Request request, http::ResponseWriter& writer);
   void take_peers();
   std::vector<Peer> take_nodes();
   void hear();
   Result<void> open_ring(Scope& scope);
   void remove_deleted_nodes(const std::vector<std::string>& names);
-  Task<void> remove_from_ring(std::string peer, http::ResponseWriter& writer);
+  Task<void> change_ring(std::string method, std::string peer, http::ResponseWriter& writer);
+  Result<void> remove_from_ring(const std::string& peer);
   json::Value ring_report() const;
   void announce();
   Result<void> start_paths();
@@ -83,13 +85,13 @@ class OverlayAgent {
   std::unique_ptr<policy::PolicyAgent> policy_;  // with a client only
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<http::Server> local_server_;  // on status_port
-  std::unique_ptr<ring::RingAllocator> ring_;  // outlives the mesh
+  std::unique_ptr<ring::RingAllocator> ring_;   // outlives the mesh
   std::unique_ptr<Mesh> mesh_;
   std::unique_ptr<Paths> paths_;
-  std::optional<std::vector<Peer>> given_;  // by set_peers()
+  std::optional<std::vector<Peer>> given_;   // by set_peers()
   std::map<std::string, std::string> hops_;  // of the mesh's routes
-  std::vector<Peer> heard_;                 // through the mesh
-  std::set<std::string> nodes_seen_;        // with a ring: to notice which are deleted
+  std::vector<Peer> heard_;                  // through the mesh
+  std::set<std::string> nodes_seen_;         // with a ring: to notice which are deleted
   Loop* loop_ = nullptr;
   Event changed_;
   bool dirty_ = true;

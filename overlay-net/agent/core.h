@@ -24,6 +24,9 @@
 
 namespace lab::overlay {
 
+// Whose the node's own address out of the ring is.
+inline constexpr const char* kGatewayOwner = "node/gateway";
+
 struct CoreOptions {
   std::string node_name;
   IpAddress underlay;  // this node's address, as its peers reach it

@@ -39,7 +39,14 @@ void OverlayAgent::remove_deleted_nodes(const std::vector<std::string>& names) {
   });
 }
 
-Task<void> OverlayAgent::remove_from_ring(std::string peer, http::ResponseWriter& writer) {
+Result<void> OverlayAgent::remove_from_ring(const std::string& peer) {
+  auto done = ring_->remove(peer);
+  // A founder that never was up is known by the name that its node's name gives.
+  if (!done && done.error().code == Code::kNotFound && ring_->remove(text(peer_name_of(peer)))) return {};
+  return done;
+}
+
+Task<void> OverlayAgent::change_ring(std::string method, std::string peer, http::ResponseWriter& writer) {
   Loop& here = *Loop::current();
   co_await resume_on(*loop_);
   Result<void> done;
@@ -47,11 +54,7 @@ Task<void> OverlayAgent::remove_from_ring(std::string peer, http::ResponseWriter
     done = fail(Code::kConflict, "this node's addresses do not come out of a ring",
                 "it has the range that its Node names; deleting the Node frees it");
   } else {
-    done = ring_->remove(peer);
-    // A founder that never was up is known by the name that its node's name gives.
-    if (!done && done.error().code == Code::kNotFound) {
-      if (auto again = ring_->remove(text(peer_name_of(peer)))) done = again;
-    }
+    done = method == "POST" ? ring_->leave(kGatewayOwner) : remove_from_ring(peer);
   }
   co_await resume_on(here);
   auto body = done ? json::Object{} : json::Object{{"message", done.error().text()}};

@@ -67,6 +67,7 @@ void RingPeer::ask_next() {
 }
 
 std::string RingPeer::why_no_space() const {
+  if (left_) return "this peer has left the ring";
   if (!state_.has_ring()) {
     return state_.founders.empty() ? "this peer has not heard from the others yet"
                                    : "the founders have not agreed on the first ring yet; a majority of the " +
@@ -129,12 +130,10 @@ bool RingPeer::remove_who_left(const MemberId& id) {
 
 Result<void> RingPeer::leave() {
   if (!is_member()) return {};
-  std::uint64_t own = 0, unused = 0;
-  for (const auto& s : owned()) own += s.size(), unused += space_.free_in(s);
   for (auto address : space_.used()) {
     auto mine = std::ranges::any_of(owned(), [&](const Span& s) { return address >= s.begin && address < s.end; });
     if (mine) {
-      return fail(Code::kConflict, "addresses of this peer are in use by " + std::to_string(own - unused) + " pods",
+      return fail(Code::kConflict, std::to_string(space_.used().size()) + " addresses of this peer are in use",
                   "drain the node first");
     }
   }

@@ -144,9 +144,14 @@ Result<void> RingAllocator::remove(const std::string& peer) {
   return peer_->remove(peer);
 }
 
-Result<void> RingAllocator::leave() {
+Result<void> RingAllocator::leave(const std::string& last) {
   std::lock_guard lock(mutex_);
-  return peer_->leave();
+  auto kept = journal_->find(last);
+  if (kept) peer_->give_back(kept->address.v4_value());
+  auto done = peer_->leave();
+  if (done) return journal_->remove(last);
+  if (kept) peer_->claim(kept->address.v4_value());
+  return done;
 }
 
 std::vector<Cidr> RingAllocator::ranges_of(const std::string& nickname) const {

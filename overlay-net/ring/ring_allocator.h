@@ -48,7 +48,9 @@ class RingAllocator final : public Allocator, public Gossiper {
   void peer_gone(PeerName peer) override;
 
   Result<void> remove(const std::string& peer);  // see RingPeer
-  Result<void> leave();
+  // Hands all space over, before this node goes for good; see RingPeer. `last` is the one owner that may still have an
+  // address. kConflict while others do.
+  Result<void> leave(const std::string& last);
   // Routes that lead to a node's pods; empty for unknown nodes.
   std::vector<Cidr> ranges_of(const std::string& nickname) const;
   std::vector<std::string> nicknames() const;  // of members that are not removed, this one included

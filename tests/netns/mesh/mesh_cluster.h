@@ -107,19 +107,23 @@ struct MeshCluster {
 
   std::string add_pod(int i, const std::string& name) {
     box.add(name);
+    auto address = std::string(json::str(json::list(must(json::parse(cni(i, "ADD", name))), "ips").at(0), "address"));
+    return address.substr(0, address.find('/'));
+  }
+  void del_pod(int i, const std::string& name) { cni(i, "DEL", name); }
+  std::string cni(int i, const std::string& command, const std::string& name) {
     json::Object config{
         {"cniVersion", "1.0.0"}, {"name", "lab"}, {"type", "lab-cni"}, {"agentSocket", dir(i) + "/agent.sock"}};
     auto out = must(lab::run({.argv = {"nsenter", "--net=" + box.path(node(i)), "--", LAB_CNI},
-                              .env = {{"CNI_COMMAND", "ADD"},
+                              .env = {{"CNI_COMMAND", command},
                                       {"CNI_CONTAINERID", name},
                                       {"CNI_NETNS", box.path(name)},
                                       {"CNI_IFNAME", "eth0"},
                                       {"CNI_PATH", "/opt/cni/bin"}},
                               .stdin_text = json::dump(config),
                               .timeout = std::chrono::seconds(30)}));
-    if (!out.ok()) throw std::runtime_error("ADD " + name + ": " + out.out);
-    auto address = std::string(json::str(json::list(must(json::parse(out.out)), "ips").at(0), "address"));
-    return address.substr(0, address.find('/'));
+    if (!out.ok()) throw std::runtime_error(command + " " + name + ": " + out.out);
+    return out.out;
   }
   // The first packet may come before the path is warm on a busy machine.
   bool ping(const std::string& from, const std::string& to) {

@@ -57,6 +57,23 @@ TEST_F(RingNodes, AgreeAtFirstStartAndPodsReachEachOther) {
   EXPECT_TRUE(c.ping("b", e));
 }
 
+TEST_F(RingNodes, WhoLeavesHandsItsAddressesOver) {
+  start_three();
+  auto leave = [&] {
+    return c.box.run(c.node(3), {"curl", "-s", "-m", "5", "-X", "POST", "--unix-socket", c.dir(3) + "/agent.sock",
+                                 "http://x/v1/net/leave"});
+  };
+  add(3, "d");
+  EXPECT_NE(leave().out.find("in use"), std::string::npos);
+  c.del_pod(3, "d");
+  EXPECT_EQ(leave().out, "{}");
+  c.kill(3);
+  EXPECT_TRUE(eventually([&] { return owned(1) + owned(2) == 256; }, 60)) << c.report_text(1) << c.report_text(2);
+  EXPECT_TRUE(eventually([&] {
+    return !json::list(c.get(1), "ring", "peers").empty() && json::list(c.get(1), "ring", "peers").size() == 2;
+  })) << c.report_text(1);
+}
+
 TEST_F(RingNodes, CutOffBothSidesGoOnAndADeadNodesSpaceIsTakenOver) {
   start_three();
   add(1, "a");
