@@ -14,6 +14,7 @@ from labtest import LAB, Lab, check, main, needed, wait_for  # noqa: E402
 
 KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or ["absent"])[0]
+COMPLAINTS = os.path.join(os.path.dirname(__file__), "../../../docs/user-complaints.md")
 DOCUMENT = os.path.join(os.path.dirname(__file__), "../../../docs/kubeadm.md")
 
 # Runs a command over and over, and kills it each time at the first line of progress that it had not come to before, a
@@ -106,6 +107,40 @@ def _same_state(before, after, what):
     problems = [f"new: {line}" for line in sorted(after - before)]
     problems += [f"gone: {line}" for line in sorted(before - after) if not line.startswith(MADE_BEFORE)]
     check(not problems, f"{what}:\n  " + "\n  ".join(problems[:15]))
+
+
+def every_complaint_has_its_test(_lab):
+    """docs/user-complaints.md names tests; each of them is there."""
+    tests = os.path.join(os.path.dirname(__file__), "../..")
+    sources = "".join(open(os.path.join(d, n), encoding="utf-8").read() for d, _, names in os.walk(tests) for n in names if n.endswith("_test.cpp"))
+    named = 0
+    for row in open(COMPLAINTS, encoding="utf-8").read().splitlines():
+        cell = row.rstrip(" |").split(" | ")[-1] if row.startswith("| ") else ""
+        for script, step, family, case in _named(cell):
+            if script:
+                path = os.path.join(os.path.dirname(__file__), f"{script}.py")
+                check(os.path.exists(path), f"there is no lab_{script}")
+                check(not step or f"\ndef {step}(" in open(path).read(), f"lab_{script} has no step {step}")
+            else:
+                name = r"\w+" if case == "*" else case
+                check(re.search(rf"TEST\w*\({family}, {name}\)", sources), f"there is no test {family}.{case}")
+            named += 1
+    check(named > 40, f"only {named} tests are named")
+
+
+def _named(cell):
+    """(script, step, "", "") or ("", "", suite, case); a name that begins with a dot belongs to what stands before it."""
+    out, last = [], None
+    for script, step, dotted, family, case in re.findall(r"`lab_(\w+)`(?:\.(\w+))?|(?<=[ ,])\.(\w+)|\b([A-Z]\w+)\.(\w+|\*)", cell):
+        if dotted and last:
+            out.append((last[0], dotted, "", "") if last[0] else ("", "", last[1], dotted))
+        elif script:
+            last = (script, "")
+            out.append((script, step, "", ""))
+        elif family:
+            last = ("", family)
+            out.append(("", "", family, case))
+    return out
 
 
 @needed
@@ -321,7 +356,7 @@ def a_master_at_another_address(lab):
 
 
 if __name__ == "__main__":
-    main([empty_hosts_without_a_default_route, init_is_killed_at_every_step, join_is_killed_at_every_step,
+    main([every_complaint_has_its_test, empty_hosts_without_a_default_route, init_is_killed_at_every_step, join_is_killed_at_every_step,
           outputs_are_those_of_the_document, a_wrong_clock_is_named_in_seconds, firewalls_and_absent_masters_are_told_apart,
           names_and_copies_of_machines, reset_leaves_the_machine_as_it_was, no_space_is_named_before_and_in_the_middle,
           certificates_that_have_ended, a_master_that_was_set_up_again, a_master_at_another_address], Lab(3))
