@@ -27,6 +27,7 @@ Result<void> start(const Invocation& in) {
     LAB_TRY(o.memory_bytes, parse_bytes("memory", in.get("memory")));
   }
   if (in.has("cpus")) o.cpus = std::atof(in.get("cpus").c_str());
+  if (in.has("masters")) o.masters = static_cast<int>(in.number("masters"));
   o.initialise = !in.flag("no-init");
   o.merge_kubeconfig = !in.flag("no-kubeconfig");
   return bootstrap::start_lab(o);
@@ -101,6 +102,7 @@ Commands lab_commands() {
        .details = "As in: lab start --nodes 3",
        .options = {kProfile,
                    {.name = "nodes", .value = "N", .help = "Number of nodes", .fallback = "3", .letter = "n"},
+                   {.name = "masters", .value = "N", .help = "Of these nodes, masters that share an etcd; for a new lab", .fallback = "1"},
                    {.name = "driver", .value = "DRIVER", .help = "What nodes are made of", .fallback = "auto", .choices = {"auto", "namespace", "libvirt"}},
                    {.name = "memory", .value = "SIZE", .help = "Memory limit of each new node; default: none"},
                    {.name = "cpus", .value = "N", .help = "CPU limit of each new node; default: none"},

@@ -17,6 +17,7 @@ struct StartOptions {
   std::string profile = "lab";
   std::string driver = "namespace";
   int nodes = 3;                         // 0: as many as there are
+  int masters = 0;                       // of these, for a new lab; 0: one, or as many as there are
   std::uint64_t memory_bytes = 0;        // per node
   double cpus = 0;
   bool initialise = true;                // false: empty nodes, for doing init and join by hand

@@ -71,6 +71,7 @@ Result<void> take_nodes_of(Profile& p, const Snapshot& snapshot) {
                     ", this one is on " + p.network.subnet.text(),
                 "nodes cannot take their addresses along; make the lab anew: lab delete, lab start");
   p.nodes = then.nodes;
+  p.masters = then.masters;
   p.token = then.token;
   p.node_grace_seconds = then.node_grace_seconds;
   p.pod_toleration_seconds = then.pod_toleration_seconds;

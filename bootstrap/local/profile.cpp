@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <chrono>
 #include <cstdio>
@@ -25,7 +26,7 @@ constexpr const char* kLockDirectory = "/run/lab";
 constexpr auto kHelperLimit = std::chrono::seconds(10);
 
 json::Object encode(const NodeSpec& n) {
-  return {{"name", n.name}, {"address", n.address}, {"memory", n.memory_bytes}, {"cpus", n.cpus}};
+  return {{"name", n.name}, {"address", n.address}, {"memory", n.memory_bytes}, {"cpus", n.cpus}, {"sharedMaster", n.shared_master}};
 }
 
 NodeSpec decode_node(const json::Value& v) {
@@ -33,7 +34,8 @@ NodeSpec decode_node(const json::Value& v) {
   return {.name = std::string(json::str(v, "name")),
           .address = std::string(json::str(v, "address")),
           .memory_bytes = static_cast<std::uint64_t>(json::num(v, "memory")),
-          .cpus = cpus.is_double() ? cpus.get_double() : static_cast<double>(json::as_int(cpus))};
+          .cpus = cpus.is_double() ? cpus.get_double() : static_cast<double>(json::as_int(cpus)),
+          .shared_master = json::flag(v, "sharedMaster")};
 }
 
 }  // namespace
@@ -64,6 +66,7 @@ Profile decode_profile(const std::string& name, const json::Value& v) {
   p.network.bridge = json::str(v, "bridge");
   if (auto subnet = Cidr::parse(json::str(v, "subnet"))) p.network.subnet = *subnet;
   for (const auto& n : json::list(v, "nodes")) p.nodes.push_back(decode_node(n));
+  p.masters = static_cast<int>(std::max<std::int64_t>(json::num(v, "masters"), 1));   // absent: of an earlier version
   p.token = json::str(v, "token");
   p.kubeconfig = json::str(v, "kubeconfig");
   p.kubeconfig_made = json::flag(v, "kubeconfigMade");
@@ -81,6 +84,7 @@ json::Value encode_profile(const Profile& p) {
                                {"bridge", p.network.bridge},
                                {"subnet", p.network.subnet.text()},
                                {"nodes", std::move(nodes)},
+                               {"masters", p.masters},
                                {"token", p.token},
                                {"kubeconfig", p.kubeconfig},
                                {"kubeconfigMade", p.kubeconfig_made},

@@ -18,7 +18,8 @@ struct Profile {
   std::string name = "lab";
   std::string driver = "namespace";
   LabNetwork network;
-  std::vector<NodeSpec> nodes;           // the first is the master
+  std::vector<NodeSpec> nodes;           // masters first
+  int masters = 1;                       // more than one share an etcd, which runs on each of them
   std::string token;                     // by which further nodes join
   std::string kubeconfig;                // the user's file into which the context was merged; empty: none
   bool kubeconfig_made = false;          // that file did not exist before

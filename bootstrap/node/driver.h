@@ -20,7 +20,9 @@ struct NodeSpec {
   std::string address;               // on the lab's network
   std::uint64_t memory_bytes = 0;    // 0: no limit
   double cpus = 0;                   // 0: no limit
+  bool shared_master = false;        // one of several masters: the name kControlPlaneName means it, too
 };
+inline constexpr const char* kControlPlaneName = "control-plane";
 
 struct NodeState {
   NodeSpec spec;

@@ -120,6 +120,8 @@ Result<void> write_hosts(const NodeLayout& layout, const NodeSpec& self, const s
   std::string text = "127.0.0.1 localhost\n" + self.address + " " + self.name + "\n";
   for (const auto& node : all)
     if (node.name != self.name) text += node.address + " " + node.name + "\n";
+  for (const auto& node : all)   // one name of several addresses: clients go from one to the next
+    if (node.shared_master) text += node.address + " " + kControlPlaneName + "\n";
   // In place: a running node has this directory mounted, but programs may hold the file itself.
   const std::string path = fs::join(layout.etc(), "hosts");
   if (auto before = fs::read_file(path); before && *before == text) return {};

@@ -33,7 +33,7 @@ bool wait_gone(int pid, std::chrono::seconds limit) {
 }
 
 Result<void> write_spec(const NodeLayout& layout, const NodeSpec& spec) {
-  json::Value text = json::Object{{"name", spec.name}, {"address", spec.address}, {"memory", spec.memory_bytes}, {"cpus", spec.cpus}};
+  json::Value text = json::Object{{"name", spec.name}, {"address", spec.address}, {"memory", spec.memory_bytes}, {"cpus", spec.cpus}, {"sharedMaster", spec.shared_master}};
   return fs::write_file(layout.spec_file(), json::dump(text) + "\n", 0600);
 }
 
@@ -44,7 +44,8 @@ Result<NodeSpec> read_spec(const NodeLayout& layout) {
   return NodeSpec{.name = std::string(json::str(value, "name")),
                   .address = std::string(json::str(value, "address")),
                   .memory_bytes = static_cast<std::uint64_t>(json::num(value, "memory")),
-                  .cpus = cpus.is_double() ? cpus.get_double() : static_cast<double>(json::as_int(cpus))};
+                  .cpus = cpus.is_double() ? cpus.get_double() : static_cast<double>(json::as_int(cpus)),
+                  .shared_master = json::flag(value, "sharedMaster")};
 }
 
 class NamespaceDriver final : public NodeDriver {
