@@ -136,14 +136,18 @@ Result<int> remove(const Invocation& in) {
 
 // The disks of machines hold only what differs from their image: without it they are worthless.
 Result<void> check_unused(const Invocation& in, const std::string& image) {
-  const vm::Records records{fs::join(vm::kGroupsDirectory, "vm/machines")};
-  LAB_TRY(auto all, records.all());
   std::string users;
-  for (const auto& m : all)
-    if (m.image == image) users += (users.empty() ? "" : ", ") + m.spec.name;
+  if (auto groups = fs::list_dir(vm::kGroupsDirectory))
+    for (const auto& group : *groups) {
+      const vm::Records records{fs::join(fs::join(vm::kGroupsDirectory, group), "machines")};
+      LAB_TRY(auto all, records.all());
+      for (const auto& m : all)
+        if (m.image == image) users += (users.empty() ? "" : ", ") + m.spec.name;
+    }
   if (users.empty()) return {};
   return fail(Code::kConflict, "the image \"" + image + "\" is what the disks of these machines stand on: " + users,
-              "delete them first (lab vm delete), or take another name: lab vm image build NAME");
+              "delete them first (lab vm delete; lab delete for those of a lab), or take another name: lab vm image "
+              "build NAME");
 }
 
 Result<void> build(const Invocation& in) {
