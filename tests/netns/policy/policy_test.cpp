@@ -270,7 +270,7 @@ TEST_F(PolicyTest, IPv6BetweenPodsIsNoWayAround) {
   auto& executor = n.executors.at("n1");
   EXPECT_FALSE(n.cluster.box.run("a", {"busybox", "ping", "-6", "-c1", "-W1", "fd00::b"}).ok());
   test::must(executor.remove_table());
-  EXPECT_TRUE(n.cluster.box.run("a", {"busybox", "ping", "-6", "-c1", "-W5", "fd00::b"}).ok());
+  EXPECT_TRUE(n.cluster.box.run("a", {"busybox", "ping", "-6", "-c1", "-W20", "fd00::b"}).ok());
   n.converge("n1", n.rules.at("n1"));
   EXPECT_FALSE(n.cluster.box.run("a", {"busybox", "ping", "-6", "-c1", "-W1", "fd00::b"}).ok());
 }
