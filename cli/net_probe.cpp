@@ -2,7 +2,7 @@
 
 #include "base/fs.h"
 #include "base/netlink/address.h"
-#include "base/netlink/netns.h"
+#include "base/netlink/netlink.h"
 #include "base/subprocess.h"
 #include "bootstrap/common/node_services.h"
 #include "overlay-net/cni/agent_call.h"
@@ -126,6 +126,35 @@ Result<json::Value> probe_run(const std::vector<ProbeTarget>& targets) {
   std::string address = answer && !answer->addresses.empty() ? answer->addresses[0] : range ? range->at(1).text() : "";
   service = outcome(in_netns(space, [&] { return overlay::tcp_connect(address, 443, kLimit); }));
   return json::Object{{"pods", std::move(pods)}, {"dns", std::move(dns)}, {"service", std::move(service)}};
+}
+
+// The kernel's own answer for device and source; then what stands behind the gateway on a vxlan device.
+Result<json::Value> probe_hops(const std::string& address) {
+  auto to = IpAddress::parse(address);
+  if (!to || !to->is_v4()) return fail(Code::kBadRequest, "\"" + address + "\" is no IPv4 address");
+  LAB_TRY(auto netlink, Netlink::open());
+  LAB_TRY(auto taken, netlink.route_to(*to));
+  LAB_TRY(auto link, netlink.link(taken.link));
+  json::Object out{{"device", link.name}, {"mtu", link.mtu}};
+  LAB_TRY(auto routes, netlink.routes(link.index));
+  const Route* best = nullptr;
+  for (const auto& r : routes) {
+    if (r.destination.contains(*to) && (!best || r.destination.prefix > best->destination.prefix)) best = &r;
+  }
+  if (!best) return out;
+  out["destination"] = best->destination.text();
+  if (best->gateway.empty()) return out;
+  out["gateway"] = best->gateway.text();
+  LAB_TRY(auto neighbours, netlink.neighbours(link.index));
+  LAB_TRY(auto entries, netlink.fdb(link.index));
+  for (const auto& n : neighbours) {
+    if (n.address != best->gateway) continue;
+    out["mac"] = n.mac.text();
+    for (const auto& e : entries) {
+      if (e.mac == n.mac) out["remote"] = e.remote.text();
+    }
+  }
+  return out;
 }
 
 }  // namespace lab::cli

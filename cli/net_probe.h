@@ -19,4 +19,8 @@ struct ProbeTarget {
 // {"pods": [{"node", "microseconds" or "reason", "fullMTU"}], "dns": {...}, "service": {...}}
 Result<json::Value> probe_run(const std::vector<ProbeTarget>& targets);
 
+// What the kernel of this node does with a packet to the address: {"device", "destination", "gateway", "mac", "remote",
+// "mtu"}, each where there is one.
+Result<json::Value> probe_hops(const std::string& address);
+
 }  // namespace lab::cli

@@ -5,6 +5,7 @@
 #include "bootstrap/local/lab.h"
 #include "cli/groups.h"
 #include "cli/net_probe.h"
+#include "cli/net_trace.h"
 #include "cli/report.h"
 
 namespace lab::cli {
@@ -111,6 +112,7 @@ Result<json::Value> probe(const Invocation& in) {
     LAB_CHECK(probe_down());
     return json::Value(json::Object{});
   }
+  if (what == "hops") return probe_hops(in.argument(1));
   std::vector<ProbeTarget> targets;
   for (std::size_t i = 1; i < in.arguments().size(); ++i) {
     const auto& word = in.arguments()[i];
@@ -131,20 +133,35 @@ int run_probe(const Invocation& in) {
 }  // namespace
 
 Commands net_test_commands() {
-  return {{.path = "net test",
-           .summary = "Try the pod network between all pairs of nodes",
-           .details = "Makes a pod's network on each node, as the runtime would, and tries from each of them: the "
-                      "others with a small packet and "
-                      "with one of full size, the cluster's name server, and a service. What fails comes with the "
-                      "reason, as far as it can be "
-                      "told. Exit code 0 when all of it works, 1 when not. Nothing stays behind.",
-           .options = {{.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"}},
-           .run = run_test},
-          {.path = "net-probe",
-           .summary = "The part of lab net test that runs on a node",
-           .arguments = {{"WHAT", "up, run or down"}, {"TARGET", "NODE=POD=ADDRESS", false, true}},
-           .run = run_probe,
-           .hidden = true}};
+  return {
+      {.path = "net test",
+       .summary = "Try the pod network between all pairs of nodes",
+       .details = "Makes a pod's network on each node, as the runtime would, and tries from each of them: the "
+                  "others with a small packet and "
+                  "with one of full size, the cluster's name server, and a service. What fails comes with the "
+                  "reason, as far as it can be "
+                  "told. Exit code 0 when all of it works, 1 when not. Nothing stays behind.",
+       .options = {{.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"}},
+       .run = run_test},
+      {.path = "net trace",
+       .summary = "Tell the way of a packet from one pod to another",
+       .details =
+           "Step by step, with what the kernels of the two nodes hold at this moment: devices, routes, neighbours and "
+           "forwarding entries. A pod is NAME or NAMESPACE/NAME. Exit code 1 when a step is missing.\n\n"
+           "As in: lab net trace web-1 prod/db-0",
+       .arguments = {{"POD", "where the packet comes from"}, {"POD2", "where it goes"}},
+       .options = {{.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"},
+                   {.name = "namespace",
+                    .value = "NAME",
+                    .help = "Of pods named without one",
+                    .fallback = "default",
+                    .letter = "n"}},
+       .run = run_trace},
+      {.path = "net-probe",
+       .summary = "The part of lab net test that runs on a node",
+       .arguments = {{"WHAT", "up, run, down or hops"}, {"TARGET", "NODE=POD=ADDRESS", false, true}},
+       .run = run_probe,
+       .hidden = true}};
 }
 
 }  // namespace lab::cli

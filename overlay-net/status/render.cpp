@@ -134,8 +134,10 @@ std::string render_connections(const json::Value& report) {
       const auto& peer = datapath_peer(report, node);
       auto mtu = json::num(peer, "mtu") ? json::num(peer, "mtu") : json::num(report, "mtu");
       if (!peer.is_null()) text += " mtu=" + std::to_string(mtu);
+      if (auto via = text_of(peer, "via"); !via.empty()) text += " via " + via;
       if (auto rtt = json::num(c, "roundTripMicroseconds"))
         text += " rtt=" + format("%.1fms", static_cast<double>(rtt) / 1000);
+      if (auto why = text_of(peer, "why"); !why.empty()) text += " (" + why + ")";
     } else {
       if (auto error = text_of(c, "error"); !error.empty()) text += " " + error;
       if (const auto& next = json::at(c, "nextAttemptSeconds"); next.is_double() || next.is_int64()) {

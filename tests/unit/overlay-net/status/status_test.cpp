@@ -55,6 +55,26 @@ TEST(Render, Ipam) {
       << text;
 }
 
+TEST(Render, IpamOfTheRing) {
+  auto v = report();
+  json::set(v, *json::parse(R"({"total": 4096, "problem": "", "peers": [
+    {"name": "a1", "nickname": "node1", "self": true, "owned": 2048, "used": 3, "reachable": true},
+    {"name": "b2", "nickname": "node2", "owned": 1365, "reachable": false}]})"),
+            "ring");
+  auto text = render_ipam(v);
+  EXPECT_NE(text.find(" 2048 IPs (50.0% of total) (3 active)\n"), std::string::npos) << text;
+  EXPECT_NE(text.find(" 1365 IPs (33.3% of total) - unreachable!\n"), std::string::npos) << text;
+}
+
+TEST(Render, WhyAPathIsNotTheUsualOne) {
+  auto v = report();
+  json::set(v.at("peers").at(1), "node2", "via");
+  json::set(v.at("peers").at(1), "UDP 6784 is closed", "why");
+  EXPECT_NE(render_connections(v).find("established encrypted sleeve node3 mtu=1400 via node2 (UDP 6784 is closed)\n"),
+            std::string::npos)
+      << render_connections(v);
+}
+
 TEST(Render, Summary) {
   auto text = render_summary(report());
   EXPECT_NE(text.find("    Connections: 3 (2 established, 1 failed)\n"), std::string::npos) << text;
