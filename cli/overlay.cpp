@@ -107,13 +107,23 @@ Result<void> set_mesh(const Invocation& in, const client::RestConfig& config, ov
 Result<void> set_paths(const Invocation& in, overlay::AgentOptions& options) {
   overlay::PathOptions paths{.port = static_cast<std::uint16_t>(in.number("sleeve-port"))};
   if (in.flag("encryption")) {
-    if (!in.has("password-file")) {
-      return fail(Code::kInvalid, "--encryption: there is no password to encrypt with", "give all nodes the same --password-file");
-    }
     if (paths.port == 0) return fail(Code::kInvalid, "--encryption needs the sleeve", "leave --sleeve-port 0 out");
-    LAB_TRY(paths.password, fs::read_file(in.get("password-file")));
-    while (paths.password.ends_with('\n')) paths.password.pop_back();
-    if (paths.password.empty()) return fail(Code::kInvalid, "--password-file: " + in.get("password-file") + " is empty");
+    if (!options.mesh) {
+      return fail(Code::kInvalid, "--encryption: this node has nothing to prove itself with: " + options.mesh_off,
+                  "give all nodes the same --password-file");
+    }
+    // What proves a node to the mesh proves it here.
+    if (in.has("password-file")) {
+      LAB_TRY(auto word, fs::read_file(in.get("password-file")));
+      while (word.ends_with('\n')) word.pop_back();
+      paths.authenticator = overlay::authenticate_by_password(word);
+    } else {
+      paths.authenticator = overlay::authenticate_by_certificate(
+          [source = options.mesh->credentials]() -> Result<overlay::NodeCertificate> {
+            LAB_TRY(auto c, source());
+            return overlay::NodeCertificate{c->ca_pem, c->certificate_pem, c->private_key_pem};
+          });
+    }
   }
   if (paths.port) options.paths = std::move(paths);
   return {};
@@ -187,7 +197,7 @@ Commands overlay_commands() {
                        {.name = "ipam", .value = "MODE", .help = "Where pods' addresses come from: the range that the Node names, or the ring that all nodes share", .fallback = "podcidr", .choices = {"podcidr", "ring"}},
                        {.name = "ipam-founders", .value = "NODE", .help = "With the ring: the nodes that start it, the same on each; none on those that join later", .repeated = true},
                        {.name = "password-file", .value = "FILE", .help = "Password of the mesh; default: the cluster's certificates are the proof"},
-                       {.name = "encryption", .help = "Encrypt what pods send to other nodes, with keys that the password vouches for"},
+                       {.name = "encryption", .help = "Encrypt what pods send to other nodes; the password, or else the node's certificate, vouches for the keys"},
                        {.name = "sleeve-port", .value = "PORT", .help = "UDP port of the way through user space, taken where the kernel's VXLAN does not get through; 0: none", .fallback = "6783"},
                        {.name = "mesh-port", .value = "PORT", .help = "TCP port of the mesh; 0: no mesh", .fallback = "6783"},
                        {.name = "status-port", .value = "PORT", .help = "TCP port of 127.0.0.1 for status and metrics; 0: none", .fallback = "6784"},

@@ -10,6 +10,7 @@
 // Pure: no clock, no sockets. Messages are at most kMaxHandshake bytes.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -34,6 +35,14 @@ class Authenticator {
 
 // Everybody knows one password; the proof is a MAC. Takes the time and memory of crypto::key_from_password().
 std::unique_ptr<Authenticator> authenticate_by_password(std::string_view password);
+
+// Each node shows its client certificate ("system:node:NAME" of group "system:nodes") and signs the transcript; NAME
+// must be the peer's. Asked for each proof and check, since certificates are renewed and CAs rotated; blocks for a file
+// or two.
+struct NodeCertificate {
+  std::string ca_pem, certificate_pem, private_key_pem;
+};
+std::unique_ptr<Authenticator> authenticate_by_certificate(std::function<Result<NodeCertificate>()> source);
 
 struct Parties {
   PeerName initiator, responder;

@@ -38,7 +38,7 @@ class Paths::Watch {
   std::set<std::string> sleeved();
   std::vector<PathStatus> status();
   std::string metrics();
-  bool encrypts() const { return !options_.password.empty(); }
+  bool encrypts() const { return options_.authenticator != nullptr; }
 
  private:
   struct Watched {
@@ -106,7 +106,7 @@ Result<void> Paths::Watch::start_sleeve() {
                                   .port = options_.port,
                                   .device = options_.sleeve,
                                   .underlay_mtu = mtu,
-                                  .password = options_.password,
+                                  .authenticator = options_.authenticator,
                                   .heartbeat = options_.heartbeat}));
   return {};
 }

@@ -6,7 +6,7 @@
 //   datapath.use_sleeve(paths->sleeved());
 //
 // Sends a full-size heartbeat over the VXLAN to every peer each `heartbeat`, answers those of others, and keeps a
-// Sleeve ready. Without a TUN device there is no second path, which status() says. With a password every peer is
+// Sleeve ready. Without a TUN device there is no second path, which status() says. With an authenticator every peer is
 // reached through the sleeve, sealed, from the beginning; then a TUN device is a must.
 //
 // A thread of its own between start() and the end of the object; start() in the calling thread's network namespace. The
@@ -32,7 +32,8 @@ struct PathOptions {
   MacAddress self;     // of this node's vxlan device: its name towards peers
   IpAddress underlay;  // of this node
   std::uint16_t port = wire::kPort;
-  std::string password;  // "": the kernel's path, unencrypted, and the sleeve where that fails
+  // Null: the kernel's path, unencrypted, and the sleeve where that fails.
+  std::shared_ptr<const Authenticator> authenticator;
   std::chrono::milliseconds heartbeat{1000}, restless{300};
   PathChooser::Limits limits;
 };

@@ -67,7 +67,7 @@ void Sleeve::Loop::say_hello(PeerState& peer, TimePoint now) {
   if (!peer.initiator || peer.hellos >= 5) {
     do ++peer.last_key;
     while (peer.keys.uses(peer.last_key));
-    peer.initiator.emplace(*authenticator_,
+    peer.initiator.emplace(*options.authenticator,
                            Parties{.initiator = options.self, .responder = peer.peer.id, .key_id = peer.last_key});
     peer.hellos = 0;
   }
@@ -90,7 +90,7 @@ void Sleeve::Loop::set_problem(PeerState& peer, std::string problem) {
 void Sleeve::Loop::take_handshake(PeerState& peer, const Head& head, ConstBytes text) {
   const auto now = std::chrono::steady_clock::now();
   if (!encrypts()) {
-    if (head.kind == Kind::kHello) set_problem(peer, "it wants encryption, and this node has no password");
+    if (head.kind == Kind::kHello) set_problem(peer, "it wants encryption, and this node is told of none");
     ++counters_.refused;
     return;
   }
@@ -118,8 +118,9 @@ void Sleeve::Loop::take_handshake(PeerState& peer, const Head& head, ConstBytes 
   // The same exchange once more is fine, as the answer may have been lost; a key that is in use is not made anew.
   const bool again = peer.keys.pending() && peer.keys.pending()->id() == head.key;
   if (initiates || now < peer.next_answer || (peer.keys.uses(head.key) && !again)) return;
-  auto response = respond(*authenticator_, {.initiator = peer.peer.id, .responder = options.self, .key_id = head.key},
-                          peer.peer.name, text_of(text));
+  auto response =
+      respond(*options.authenticator, {.initiator = peer.peer.id, .responder = options.self, .key_id = head.key},
+              peer.peer.name, text_of(text));
   if (!response) {
     ++counters_.refused;
     return set_problem(peer, response.error().text());

@@ -28,7 +28,6 @@ Result<void> Sleeve::Loop::open() {
   LAB_TRY(udp_, open_udp(options.underlay, options.port));
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_ < 0) return fail_errno("cannot make an event descriptor");
-  if (!options.password.empty()) authenticator_ = authenticate_by_password(options.password);
   out_ = std::make_unique<SendBatch>(udp_);
   on_ = std::make_unique<SendBatch>(udp_);
   in_ = std::make_unique<ReceiveBatch>(udp_);

@@ -39,7 +39,7 @@ class Sleeve::Loop {
   class Lock;  // of the outside: takes turns with the loop
   void run();
   void wake();
-  bool encrypts() const { return authenticator_ != nullptr; }
+  bool encrypts() const { return options.authenticator != nullptr; }
   bool hears(const PeerState& p, TimePoint now) const;
   std::size_t overhead() const { return wire::kHead + (encrypts() ? wire::kTag : 0); }
 
@@ -68,7 +68,6 @@ class Sleeve::Loop {
   void set_problem(PeerState& peer, std::string problem);
 
   int tun_ = -1, udp_ = -1, wake_ = -1;
-  std::unique_ptr<Authenticator> authenticator_;
   std::thread thread_;
   std::atomic<bool> stop_ = false;
   std::atomic<int> waiting_ = 0;

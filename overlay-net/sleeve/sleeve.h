@@ -6,8 +6,8 @@
 // Packets that the kernel routes to the TUN device go to the peer whose pod range holds their destination. A TCP
 // super-packet is cut into what the path really carries and joined again on the other side, so a path that carries less
 // than the pods' MTU is no harm to them. Peers that cannot be reached directly are reached through another one
-// (set_next_hops); packets stay sealed from end to end. With a password every datagram is sealed and nothing else is
-// accepted; without one nothing is.
+// (set_next_hops); packets stay sealed from end to end. With an authenticator every datagram is sealed and nothing else
+// is accepted; without one nothing is.
 //
 // One thread of its own does all of it, between start() and the end of the object. start() works in the calling
 // thread's network namespace. The other calls come from any thread and take effect at once.
@@ -22,6 +22,7 @@
 
 #include "base/netlink/address.h"
 #include "base/result.h"
+#include "overlay-net/crypto/handshake.h"
 #include "overlay-net/mesh/gossip.h"
 #include "overlay-net/sleeve/tun.h"
 #include "overlay-net/sleeve/wire.h"
@@ -33,8 +34,8 @@ struct SleeveOptions {
   IpAddress underlay;  // where the port is opened
   std::uint16_t port = wire::kPort;
   std::string device = kSleeveDevice;
-  unsigned underlay_mtu = 1500;  // of the device with the address: the most that is tried
-  std::string password;          // "": not encrypted
+  unsigned underlay_mtu = 1500;                        // of the device with the address: the most that is tried
+  std::shared_ptr<const Authenticator> authenticator;  // null: not encrypted. Used on the sleeve's thread
   std::chrono::milliseconds heartbeat{1000};
   std::chrono::milliseconds rekey_after{std::chrono::minutes(10)};
 };

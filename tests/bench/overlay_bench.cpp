@@ -73,12 +73,14 @@ PeerName id(int i) {
 }
 Sleeves make_sleeved(test::Sandbox& box, const std::string& prefix, const std::string& password, bool hop = false) {
   const int nodes = hop ? 3 : 2;
+  std::shared_ptr<const Authenticator> authenticator;
+  if (!password.empty()) authenticator = authenticate_by_password(password);
   make_ours(box, prefix, nodes);
   Sleeves out;
   for (int i = 1; i <= nodes; ++i) {
     const auto& ns = box.ns(prefix + std::to_string(i));
-    out.push_back(must(
-        in_netns(ns, [&] { return Sleeve::start({.self = id(i), .underlay = underlay(i), .password = password}); })));
+    out.push_back(must(in_netns(
+        ns, [&] { return Sleeve::start({.self = id(i), .underlay = underlay(i), .authenticator = authenticator}); })));
     auto netlink = must(Netlink::open_in(ns));
     auto tun = must(netlink.link(kSleeveDevice)).index;
     must(netlink.change_link(tun, {.up = true, .mtu = 1450}));

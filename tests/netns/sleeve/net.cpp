@@ -45,6 +45,15 @@ void limit(int fd, int seconds) {
   ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
+// One for each password, since they are dear to make.
+std::shared_ptr<const overlay::Authenticator> authenticator(const std::string& password) {
+  static std::map<std::string, std::shared_ptr<const overlay::Authenticator>> known;
+  if (password.empty()) return nullptr;
+  auto& a = known[password];
+  if (!a) a = overlay::authenticate_by_password(password);
+  return a;
+}
+
 char pattern(std::size_t i) {
   return static_cast<char>(i * 2654435761u >> 24);
 }
@@ -67,7 +76,7 @@ void SleeveNet::start(int i, const std::string& password, std::chrono::milliseco
   sleeves[i] = must(in_netns(box.ns(node(i)), [&] {
     return overlay::Sleeve::start({.self = id(i),
                                    .underlay = underlay(i),
-                                   .password = password,
+                                   .authenticator = authenticator(password),
                                    .heartbeat = std::chrono::milliseconds(100),
                                    .rekey_after = rekey_after});
   }));

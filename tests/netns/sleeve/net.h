@@ -20,6 +20,7 @@ class SleeveNet {
   static std::string pod(int i) { return "10.244." + std::to_string(i) + ".2"; }
   static overlay::PeerName id(int i) { return {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(i)}}; }
 
+  // No password, no encryption.
   void start(int i, const std::string& password = "", std::chrono::milliseconds rekey_after = std::chrono::hours(1));
   void stop(int i) { sleeves.erase(i); }
   overlay::SleevePeerStatus status(int i, int peer);

@@ -68,7 +68,7 @@ TEST(Sleeve, AnotherPasswordIsRefusedAndSaidSo) {
 TEST(Sleeve, WithAndWithoutPasswordDoNotMix) {
   SleeveNet net(2);
   net.start(1, "secret"), net.start(2);
-  EXPECT_TRUE(eventually([&] { return net.status(2, 1).problem.find("no password") != std::string::npos; }));
+  EXPECT_TRUE(eventually([&] { return net.status(2, 1).problem.find("told of none") != std::string::npos; }));
   EXPECT_TRUE(net.unreachable(2, 1));
   EXPECT_TRUE(net.unreachable(1, 2));
 }

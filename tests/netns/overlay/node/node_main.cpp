@@ -36,7 +36,7 @@ Task<void> follow_peers(OverlayAgent& agent, std::string path, std::string self,
 PathOptions paths_of(const std::vector<std::string>& more) {
   PathOptions out{.heartbeat = std::chrono::milliseconds(200), .restless = std::chrono::milliseconds(100)};
   for (const auto& m : more) {
-    if (m.starts_with("password=")) out.password = m.substr(9);
+    if (m.starts_with("password=")) out.authenticator = authenticate_by_password(m.substr(9));
   }
   return out;
 }

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "overlay-net/crypto/handshake.h"
+#include "pki/certificate.h"
 
 namespace lab::overlay {
 namespace {
@@ -83,6 +84,67 @@ TEST_F(HandshakeTest, ALaterAnswerOfTheSameExchangeIsStillGood) {
   auto first = respond(*ours, kParties, "a", a.hello()), second = respond(*ours, kParties, "a", a.hello());
   EXPECT_EQ(a.finish("b", second->answer)->seal, second->keys.open);
   EXPECT_EQ(a.finish("b", first->answer)->seal, first->keys.open);
+}
+
+// Nodes of a cluster, by their client certificates.
+struct Node {
+  pki::PrivateKey key;
+  std::unique_ptr<Authenticator> authenticator;
+};
+Node node(const pki::Authority& ca, const std::string& name, pki::KeyAlgorithm algorithm, const std::string& trusted,
+          std::chrono::hours validity = std::chrono::hours(24)) {
+  auto key = pki::PrivateKey::generate(algorithm);
+  auto pem = ca.issue(
+      {.common_name = name, .organizations = {"system:nodes"}, .client_auth = true, .validity = validity}, key);
+  EXPECT_TRUE(pem);
+  NodeCertificate own{trusted, *pem, key.pem()};
+  return {key, authenticate_by_certificate([own]() -> Result<NodeCertificate> { return own; })};
+}
+
+TEST(Certificates, NodesOfOneClusterAgreeAndOthersDoNot) {
+  for (auto algorithm : {pki::KeyAlgorithm::kEcdsaP256, pki::KeyAlgorithm::kRsa2048}) {
+    auto ca = pki::Authority::create("kubernetes", std::chrono::hours(24), algorithm);
+    const auto trusted = ca.certificate_pem();
+    auto a = node(ca, "system:node:a", algorithm, trusted), b = node(ca, "system:node:b", algorithm, trusted);
+    Initiator i(*a.authenticator, kParties);
+    ASSERT_LE(i.hello().size(), kMaxHandshake);
+    auto r = respond(*b.authenticator, kParties, "a", i.hello());
+    ASSERT_TRUE(r) << r.error().text();
+    auto keys = i.finish("b", r->answer);
+    ASSERT_TRUE(keys) << keys.error().text();
+    EXPECT_EQ(keys->seal, r->keys.open);
+    // It is not somebody else's.
+    EXPECT_FALSE(respond(*b.authenticator, kParties, "c", i.hello()));
+    EXPECT_FALSE(i.finish("c", r->answer));
+    if (algorithm == pki::KeyAlgorithm::kRsa2048) continue;  // its keys are slow to make
+    auto other = pki::Authority::create("kubernetes", std::chrono::hours(24), algorithm);
+    // Of another cluster, of no node, run out, with a password, with another's key.
+    auto refused = [&](const Authenticator& who) {
+      Initiator x(who, kParties);
+      auto out = respond(*b.authenticator, kParties, "a", x.hello());
+      return out ? std::string() : out.error().text();
+    };
+    EXPECT_NE(refused(*node(other, "system:node:a", algorithm, trusted).authenticator).find("CA"), std::string::npos);
+    EXPECT_NE(refused(*node(ca, "admin", algorithm, trusted).authenticator).find("admin"), std::string::npos);
+    EXPECT_NE(
+        refused(*node(ca, "system:node:a", algorithm, trusted, std::chrono::hours(-1)).authenticator).find("clocks"),
+        std::string::npos);
+    EXPECT_NE(refused(*authenticate_by_password("secret")).find("no certificate"), std::string::npos);
+    auto bad = i.hello();
+    bad.back() = static_cast<char>(bad.back() ^ 1);
+    auto forged = respond(*b.authenticator, kParties, "a", bad);
+    ASSERT_FALSE(forged);
+    EXPECT_NE(forged.error().text().find("signature"), std::string::npos);
+  }
+}
+
+TEST(Certificates, AnyCutHelloIsRefused) {
+  auto ca = pki::Authority::create("kubernetes", std::chrono::hours(24), pki::KeyAlgorithm::kEcdsaP256);
+  auto a = node(ca, "system:node:a", pki::KeyAlgorithm::kEcdsaP256, ca.certificate_pem());
+  Initiator i(*a.authenticator, kParties);
+  for (std::size_t n = 0; n < i.hello().size(); n += 3) {
+    EXPECT_FALSE(respond(*a.authenticator, kParties, "a", i.hello().substr(0, n))) << n;
+  }
 }
 
 // Keys change under traffic in both directions with packets under way, some lost, some late: none that arrives is
