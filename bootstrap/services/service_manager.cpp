@@ -20,7 +20,8 @@ class Systemd final : public ServiceManager {
   std::string name() const override { return "systemd"; }
 
   Result<void> ensure_running(const Unit& unit) override {
-    if (!unit.native_unit.empty()) return systemctl({"start", unit.native_unit});
+    // What the daemons need must come back at boot with them.
+    if (!unit.native_unit.empty()) return systemctl({"enable", "--quiet", "--now", unit.native_unit});
     const std::string path = path_of(unit.name), text = systemd_text(unit);
     auto before = fs::read_file(path);
     bool changed = !before || *before != text;
