@@ -5,12 +5,14 @@
 
 #include "base/fs.h"
 #include "bootstrap/local/lab.h"
+#include "bootstrap/local/life.h"
 
 namespace lab::exercises {
 
 namespace {
 
 constexpr const char* kDirectory = "/var/lib/lab/exercises";
+constexpr const char* kStartState = "exercise-start";  // the snapshot to which a reset goes back
 
 std::string state_file(const std::string& profile) {
   return fs::join(kDirectory, profile + ".json");
@@ -45,6 +47,11 @@ Result<void> run_all(Evaluator& lab, const std::vector<Script>& scripts, const s
     if (!script.keep.empty()) kept[script.keep] = done->out;
   }
   return {};
+}
+
+bool has_start_state(const std::string& profile) {
+  auto all = bootstrap::snapshots_of(profile);
+  return all && std::ranges::any_of(*all, [](const bootstrap::Snapshot& s) { return s.name == kStartState; });
 }
 
 std::vector<std::vector<bool>> nothing_passed(const Exercise& e) {
@@ -138,8 +145,13 @@ Result<void> Session::reset() {
   for (const auto& p : passed_) seen_.emplace_back(p.size());
   LAB_CHECK(save());  // first: a lab that is half gone is known to be the exercise's
   evaluator_.reset();
-  if (bootstrap::load_profile(profile_)) LAB_CHECK(bootstrap::delete_lab(profile_));
-  LAB_CHECK(prepare());
+  const bool there = bootstrap::load_profile(profile_).has_value();
+  if (there && has_start_state(profile_)) {
+    LAB_CHECK(bootstrap::restore_snapshot(profile_, kStartState));
+  } else {
+    if (there) LAB_CHECK(bootstrap::delete_lab(profile_));
+    LAB_CHECK(prepare());
+  }
   ready_ = true;
   return save();
 }
@@ -151,8 +163,12 @@ Result<void> Session::prepare() {
                                   .merge_kubeconfig = merge_kubeconfig_ && exercise_.cluster}));
   LAB_TRY(auto* lab, evaluator());
   LAB_CHECK(copy_files(*lab, exercise_.directory));
-  return run_all(*lab, exercise_.setup, "the preparation of the exercise",
-                 [](const Script&, const bootstrap::ExecResult&) {});
+  LAB_CHECK(run_all(*lab, exercise_.setup, "the preparation of the exercise",
+                    [](const Script&, const bootstrap::ExecResult&) {}));
+  // Without it a reset makes the lab anew: slower, and no reason to refuse the exercise.
+  auto kept = bootstrap::save_snapshot({.profile = profile_, .name = kStartState});
+  if (!kept) bootstrap::Progress().warn("resets will be slow: " + kept.error().text());
+  return {};
 }
 
 std::size_t Session::current() const {
