@@ -45,6 +45,19 @@ std::uint64_t addresses_in(std::string_view cidr) {
   return prefix <= 0 || prefix > 32 ? 0 : std::uint64_t{1} << (32 - prefix);
 }
 
+// Where there is no connection, pods may be reached nevertheless: how, or "" when nothing is known.
+std::string way_without_connection(const json::Value& report, std::string_view address) {
+  for (const auto& p : json::list(report, "peers")) {
+    auto host = json::str(p, "address");
+    if (host.empty() || !address.starts_with(std::string(host) + ":")) continue;
+    if (!json::flag(p, "pathEstablished")) return "";
+    auto via = text_of(p, "via");
+    return "; pods of " + text_of(p, "name") + " are reached by " + text_of(p, "path") +
+           (via.empty() ? "" : " via " + via);
+  }
+  return "";
+}
+
 struct Counted {
   std::size_t established = 0, failed = 0, connecting = 0;
 };
@@ -144,6 +157,7 @@ std::string render_connections(const json::Value& report) {
         text += ", next attempt in " + format("%.0f", std::ceil(next.to_number<double>())) + " s";
       }
     }
+    if (state != "established") text += way_without_connection(report, json::str(c, "address"));
     lines.push_back({text_of(c, "address"), std::move(text)});
   }
   std::string out;

@@ -75,6 +75,17 @@ TEST(Render, WhyAPathIsNotTheUsualOne) {
       << render_connections(v);
 }
 
+TEST(Render, PodsThatAreReachedWithoutAConnection) {
+  auto v = report();
+  auto& gone = v.at("peers").at(2).as_object();
+  gone["path"] = "sleeve";
+  gone["via"] = "node2";
+  gone["pathEstablished"] = true;
+  EXPECT_NE(render_connections(v).find("next attempt in 4 s; pods of node4 are reached by sleeve via node2\n"),
+            std::string::npos)
+      << render_connections(v);
+}
+
 TEST(Render, Summary) {
   auto text = render_summary(report());
   EXPECT_NE(text.find("    Connections: 3 (2 established, 1 failed)\n"), std::string::npos) << text;
