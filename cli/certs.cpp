@@ -1,4 +1,5 @@
 // lab certs: the commands over bootstrap/certs, and what renewing means for a master that runs.
+#include "bootstrap/certs/ca_rotation.h"
 #include "bootstrap/certs/certs.h"
 
 #include <chrono>
@@ -78,6 +79,8 @@ Result<void> check_expiration(const Invocation& in) {
   const auto now = std::chrono::system_clock::now();
   if (format == "text") {
     std::fputs(certs::expiration_text(found, now).c_str(), stdout);
+    if (auto rotation = certs::ca_rotation(how.places); rotation && rotation->step != certs::CaStep::kNone)
+      std::printf("\nThe CA is being replaced: lab certs rotate-ca status\n");
     return {};
   }
   const auto value = certs::expiration_json(found, now);

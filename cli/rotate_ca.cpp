@@ -253,6 +253,8 @@ Result<void> rotate(const Invocation& in) {
   job.how.places.pki = in.get("cert-dir");
   const std::string step = in.argument(0, "status");
   if (step == "status") return status(job);
+  // A run that was killed may have left the API server on its way up.
+  LAB_CHECK(wait_api_ready(*bootstrap::ServiceManager::detect(), job.kubeconfig));
   LAB_TRY(auto cluster, Cluster::open(job.kubeconfig));
   take_validity(*cluster, job);
   LAB_CHECK(check_masters(*cluster));

@@ -1,15 +1,13 @@
 // lab upgrade plan | apply | node: the commands over bootstrap/upgrade.
 #include "bootstrap/upgrade/upgrade.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 
 #include "base/fs.h"
 #include "bootstrap/common/node_services.h"
 #include "bootstrap/config/defaults.h"
+#include "cli/confirm.h"
 #include "cli/control_plane.h"
 #include "cli/duration.h"
 #include "cli/groups.h"
@@ -125,21 +123,12 @@ Result<void> plan(const Invocation& in) {
   return {};
 }
 
-bool confirmed(const Invocation& in) {
-  if (in.flag("yes") || in.flag("dry-run") || in.flag("force")) return true;
-  if (!::isatty(STDIN_FILENO)) return false;
-  std::printf("[upgrade] Are you sure you want to proceed? [y/N]: ");
-  std::fflush(stdout);
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 Result<void> upgrade_machine(const Invocation& in, bool apply) {
   LAB_TRY(auto options, options_of(in));
   options.control_plane = apply;
   const bool dry = options.run.dry_run;
-  if (apply && !confirmed(in))
+  const bool sure = in.flag("yes") || in.flag("dry-run") || in.flag("force");
+  if (apply && !sure && !confirmed("[upgrade] Are you sure you want to proceed?", "--yes"))
     return fail(Code::kInvalid, "the upgrade was not confirmed", "give --yes to do it without being asked");
   LAB_CHECK(upgrade::run_upgrade(std::move(options)));
   if (dry)

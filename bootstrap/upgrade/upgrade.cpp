@@ -361,8 +361,8 @@ Result<void> run_upgrade(Options options) {
   c.node_name = record.node_name;
   c.server = now.server;
   LAB_TRY(auto journal, read_journal());
+  if (journal) c.journal = *journal;
   if (journal && !c.options.run.dry_run) {
-    c.journal = *journal;
     if (journal->going_back || journal->to.digest != now.fresh.digest) {
       c.progress.note("[upgrade] An upgrade to " + journal->to.text() +
                       " was cut off; first the way back is completed");

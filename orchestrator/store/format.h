@@ -14,8 +14,8 @@ inline constexpr int kFormat = 2;
 // open_embedded(), and `program` ("lab v0.1.0") is kept in the file, for whoever cannot read it one day.
 Result<std::unique_ptr<Store>> open_embedded(EmbeddedOptions options, std::string program);
 
-// The version of a file as its header has it, without opening it as a database: it may be in use, or of a version that
-// this program cannot read. NotFound when there is none; kIo when it is no SQLite file.
+// The version of a file, which may be in use, or of a version that this program cannot read. NotFound when there is none;
+// kIo when it is no SQLite file.
 Result<int> format_of(const std::string& path);
 
 }  // namespace lab::store

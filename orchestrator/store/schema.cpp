@@ -127,21 +127,16 @@ Result<sqlite::Database> open_database(const std::string& path, const std::strin
   return db;
 }
 
-// https://sqlite.org/fileformat2.html, 1.3: the user version is at offset 60, four bytes, the highest first.
+// Through the database: what the file's own header says may be older than its log.
 Result<int> format_of(const std::string& path) {
-  constexpr std::string_view kMagic("SQLite format 3\0", 16);
-  unsigned char header[100];
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
+  struct stat st{};
+  if (::stat(path.c_str(), &st) != 0) {
     if (errno == ENOENT) return fail(Code::kNotFound, "there is no store " + path);
     return fail_errno("read the store " + path);
   }
-  const ssize_t n = ::read(fd, header, sizeof header);
-  ::close(fd);
-  if (n == 0) return kFormat;  // made this moment: its first page is in the log still
-  if (n < static_cast<ssize_t>(sizeof header) || std::string_view(reinterpret_cast<char*>(header), 16) != kMagic)
-    return fail(Code::kIo, "store " + path + ": this is no SQLite database");
-  return header[60] << 24 | header[61] << 16 | header[62] << 8 | header[63];
+  LAB_TRY(auto db, sqlite::Database::open(path, ""));
+  LAB_TRY(auto version, db.integer("PRAGMA user_version"));
+  return static_cast<int>(version);
 }
 
 Result<Meta> read_meta(sqlite::Database& db) {

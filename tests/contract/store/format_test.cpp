@@ -78,6 +78,9 @@ TEST(Format, AFileOfVersion1IsTakenOverWithAllItHolds) {
     if (round == 0) ASSERT_TRUE(commit(**store, {put("/registry/configmaps/default/c", "x")}));
   }
   EXPECT_EQ(one(path, "PRAGMA user_version"), std::to_string(kFormat));
+  auto in_use = open_embedded({.path = dir.path() + "/new.db"});
+  ASSERT_TRUE(in_use);
+  EXPECT_EQ(format_of(dir.path() + "/new.db"), kFormat) << "what stands in the log alone counts";
   EXPECT_EQ(one(path, "SELECT version FROM programs"), "lab v9.9.9");
 }
 
