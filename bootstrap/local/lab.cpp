@@ -11,6 +11,7 @@
 #include "bootstrap/common/images.h"
 #include "bootstrap/local/kubeconfig_merge.h"
 #include "bootstrap/local/steps.h"
+#include "bootstrap/snapshot/snapshots.h"
 #include "pki/bootstrap_token.h"
 #include "pki/kubeconfig.h"
 
@@ -229,6 +230,7 @@ Result<void> start_lab(const StartOptions& o) {
   progress.step("network", "Bridge " + p.network.bridge + ", " + p.network.subnet.text());
   LAB_CHECK(save_profile(p));   // first: whatever is made from here on, delete knows of it
   LAB_CHECK(driver->prepare());
+  LAB_CHECK(sweep_snapshots(p.layout()));   // what a save or restore that was killed has left
   LAB_CHECK(set_sysctl(kForwarding, "1"));
 
   progress.step("nodes", "Starting " + std::to_string(p.nodes.size()) + " nodes");
