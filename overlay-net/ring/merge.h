@@ -12,6 +12,7 @@ struct Merged {
   RingState state;
   bool news = false;    // something that others must hear soon: owners, removals, votes
   bool detail = false;  // something that may spread at leisure: free counts, nicknames, who took note of what
+  bool own = false;     // this peer changed something of its own because of it (RingPeer)
   bool stale = false;   // the update did not know all removals: its tokens were left aside, its sender should hear more
 };
 

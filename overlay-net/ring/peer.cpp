@@ -135,7 +135,7 @@ Result<Merged> RingPeer::absorb(std::string_view update) {
     begin_new_life("this peer was removed from the ring; it joins anew. Pods made before must be made anew as well");
     return Merged{.state = state_, .stale = true};
   }
-  if (follow(merged.state)) merged.news = true;
+  if (follow(merged.state)) merged.own = merged.news = true;
   if (merged.news || merged.detail) {
     // A disk that fails is no fault of the sender: nothing is taken, and gossip brings it again.
     if (!commit(merged.state)) return Merged{.state = state_};
@@ -150,7 +150,9 @@ Result<std::string> RingPeer::merge(PeerName from, std::string_view update) {
   LAB_TRY(auto merged, absorb(update));
   if (!was_free && free() > 0) stop_asking();
   if (merged.stale) send(from, Kind::kState);
-  return merged.news ? complete() : std::string();
+  // What a mesh passes on does not go back to where it came from; what this peer adds must.
+  if (merged.own) broadcast();
+  return merged.news && !merged.own ? complete() : std::string();
 }
 
 Result<void> RingPeer::received(PeerName from, std::string_view message) {

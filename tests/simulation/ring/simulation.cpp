@@ -163,12 +163,13 @@ struct World {
     push(delay, what, to.index, from.index, std::move(bytes));
   }
 
-  void flood(Node& from, const std::string& update, std::size_t fanout) {
+  // `not_to`: where it came from, to which a mesh does not send it back.
+  void flood(Node& from, const std::string& update, std::size_t fanout, int not_to = -1) {
     auto bytes = std::make_shared<const std::string>(update);
     bool all = nodes.size() <= fanout + 1;
     for (std::size_t i = 0; i < (all ? nodes.size() : fanout); ++i) {
       auto& to = *nodes[all ? i : random(nodes.size())];
-      if (&to != &from && connected(from, to)) deliver(What::kUpdate, from, to, bytes);
+      if (&to != &from && to.index != not_to && connected(from, to)) deliver(What::kUpdate, from, to, bytes);
     }
   }
 
@@ -360,7 +361,7 @@ struct World {
       if (!news) {
         broken(label(n) + " refuses an update of " + label(from) + ": " + news.error().text());
       } else if (!news->empty() && !n.crashed) {
-        flood(n, *news, 2);
+        flood(n, *news, 2, from.index);
       }
     }
     settle(n);

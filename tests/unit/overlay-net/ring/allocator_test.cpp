@@ -140,6 +140,7 @@ struct Cluster {
     PeerIdentity id;
     std::unique_ptr<Router> router;
     std::unique_ptr<RingAllocator> ring;
+    Gossip* gossip = nullptr;
     std::map<LinkId, int> links;
   };
   std::vector<std::unique_ptr<Node>> nodes;
@@ -168,7 +169,8 @@ struct Cluster {
           drops.push_back(e.text());
           queue.push_back([this, link] { cut(link); });
         });
-    n->ring->attach(n->router->join("ipam", *n->ring));
+    n->gossip = &n->router->join("ipam", *n->ring);
+    n->ring->attach(*n->gossip);
     nodes.push_back(std::move(n));
   }
   void connect(int a, int b) {
@@ -287,6 +289,67 @@ TEST_F(AllocatorTest, ADeadNodesSpaceGoesToWhoRemovedIt) {
   EXPECT_GT(c.nodes[2]->ring->usage().total, 0u);
   auto status = json::dump(keeper.status());
   EXPECT_NE(status.find("\"total\":256"), std::string::npos) << status;
+}
+
+// Five founders of which two are never seen: the other three are enough for all, two of them for nothing.
+TEST_F(AllocatorTest, AMajorityOfTheFoundersIsEnoughAndNeeded) {
+  std::vector<std::string> founders{"n0", "n1", "n2", "n3", "n4"};
+  Cluster c;
+  for (int i = 0; i < 2; ++i) c.add(open("n" + std::to_string(i), founders, "10.0.0.0/22"), "n" + std::to_string(i));
+  c.connect(0, 1);
+  c.run(60);
+  EXPECT_EQ(c.nodes[0]->ring->usage().total, 0u);
+  auto refused = c.nodes[0]->ring->allocate("early", "");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("a majority of the 5 must be up"), std::string::npos) << refused.error().text();
+  c.add(open("n2", founders, "10.0.0.0/22"), "n2");
+  c.connect(1, 2);
+  c.add(open("guest", {}, "10.0.0.0/22"), "guest");
+  c.connect(2, 3);
+  for (int i = 0; i < 60 && !c.all_own(); ++i) c.run(1);
+  ASSERT_TRUE(c.all_own());
+  auto owned = [&] {
+    std::uint64_t total = 0;
+    for (auto& n : c.nodes) total += n->ring->usage().total;
+    return total;
+  };
+  EXPECT_EQ(owned(), 1024u);  // who was not heard of has no share
+  // The two are removed, and then a third founder: no majority is left, and its space stays where it is.
+  for (const char* gone : {"n3", "n4"}) {
+    auto done = c.nodes[0]->ring->remove(text(peer_name_of(gone)));
+    ASSERT_TRUE(done) << done.error().text();
+  }
+  c.run(30);
+  c.split(2);
+  c.run(15);
+  auto before = owned();
+  ASSERT_TRUE(c.nodes[0]->ring->remove("n2"));
+  c.run(30);
+  EXPECT_EQ(owned(), before);
+  EXPECT_TRUE(c.nodes[0]->ring->allocate("still", ""));
+}
+
+// A peer that lies to all: whom it wrongs refuses it, and gives on what it owns.
+TEST_F(AllocatorTest, AForgedUpdateThroughTheMeshIsRefusedWhereItWouldHarm) {
+  Cluster c;
+  std::vector<std::string> founders{"n0", "n1"};
+  for (const auto& name : founders) c.add(open(name, founders, "10.0.0.0/24"), name);
+  c.connect(0, 1);
+  for (int i = 0; i < 30 && !c.all_own(); ++i) c.run(1);
+  ASSERT_TRUE(c.all_own());  // two founders alone agree as well: each must hear the other's answer
+  auto mine = c.nodes[0]->ring->ranges_of("n0");
+  auto forged = decode(c.nodes[1]->ring->complete()).value();
+  for (auto& t : forged.tokens) {
+    if (t.owner.name != peer_name_of("n0")) continue;
+    t.owner.name = peer_name_of("n1");
+    t.version += 5;
+  }
+  c.nodes[1]->gossip->broadcast(encode(forged));
+  c.run(5);
+  ASSERT_FALSE(c.drops.empty());
+  EXPECT_NE(c.drops[0].find("edits this peer's token"), std::string::npos) << c.drops[0];
+  EXPECT_EQ(c.nodes[0]->ring->ranges_of("n0"), mine);
+  EXPECT_TRUE(c.nodes[0]->ring->allocate("still", ""));
 }
 
 }  // namespace
