@@ -351,7 +351,10 @@ def a_master_at_another_address(lab):
     check(new in _sh(lab, "node2", "cat /etc/kubernetes/kubelet.conf"), "kubelet.conf")
     _new_command(lab)
     check(f"{new}:6443" in lab.join_command, lab.join_command)
-    _sh(lab, "node3", _join(lab))
+    # The pin may come from the CA's own file, as the Vagrantfile has it.
+    lab.shell("node3", "sh", "-c", "cat >/root/ca.crt", stdin=_sh(lab, "node1", "cat /etc/kubernetes/pki/ca.crt"))
+    _refused(lab, "node3", re.sub(r"sha256:\S+", "file:/root/absent.crt", lab.join_command), "/root/absent.crt: No such file")
+    _sh(lab, "node3", re.sub(r"sha256:\S+", "file:/root/ca.crt", lab.join_command))
     _ready(lab, "node3")
 
 
