@@ -79,7 +79,9 @@ class LibvirtDriver final : public bootstrap::NodeDriver {
   Result<void> remove(const std::string& name) override {
     return with_machines([&](Machines& m) { return m.remove(name); });
   }
+  // What was never made needs no libvirt to go: a start that failed for want of it can be deleted.
   Result<void> remove_all() override {
+    if (!fs::exists(fs::join(kGroupsDirectory, group()))) return {};
     return with_machines([](Machines& m) { return m.remove_all(); });
   }
 
@@ -165,14 +167,16 @@ class LibvirtDriver final : public bootstrap::NodeDriver {
 
  private:
   // A lab's group of machines does not meet that of `lab join --vm`, whatever the lab's name.
+  std::string group() const { return "profile-" + settings_.profile; }
+
   Result<Machines*> machines() {
     std::lock_guard lock(mutex_);
     if (!machines_) {
       LAB_CHECK(make_bundle());  // before libvirt is loaded: what comes with it is none of what the nodes need
-      LAB_TRY(machines_, Machines::open({.uri = settings_.uri,
-                                         .group = "profile-" + settings_.profile,
-                                         .subnet = settings_.subnet.text(),
-                                         .bridge = settings_.bridge}));
+      LAB_TRY(
+          machines_,
+          Machines::open(
+              {.uri = settings_.uri, .group = group(), .subnet = settings_.subnet.text(), .bridge = settings_.bridge}));
     }
     return machines_.get();
   }

@@ -254,7 +254,8 @@ Result<std::unique_ptr<Libvirt>> Libvirt::open(const std::string& uri) {
   impl->connection = api->virConnectOpen(uri.c_str());
   if (!impl->connection)
     return fail(Code::kUnavailable, "no libvirt daemon answers at " + uri + ": " + api->virGetLastErrorMessage(),
-                std::string(kInstall) + "; systemctl start libvirtd; or name another one with --connect URI");
+                std::string(kInstall) +
+                    "; systemctl start libvirtd; or name another one (--connect URI, or LIBVIRT_DEFAULT_URI)");
   auto& box = impl->mailbox;
   impl->callbacks = {
       api->virConnectDomainEventRegisterAny(impl->connection, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,

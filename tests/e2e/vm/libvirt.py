@@ -123,6 +123,8 @@ def without_libvirt(lab):
     lab.expect(1, [r"error: no libvirt daemon answers at qemu:///system: .*libvirt-sock", "systemctl start libvirtd"], *lab.join())
     lab.expect(1, [r"no libvirt daemon answers"], "vm", "list")
     check("lab join --ssh" not in lab.master("lab", "token", "list"), "a token of a join that never began is left")
+    lab.expect(1, [r"no libvirt daemon answers"], "start", "-p", "vms", "--driver", "libvirt", "--no-kubeconfig")
+    lab.expect(0, [r"Deleted lab \"vms\""], "delete", "-p", "vms", "--force")
     lab.expect(2, [r"\"Worker\" is no name for a machine"], "join", "--vm", "Worker")
     lab.expect(2, [r"--memory: a node needs at least 512Mi"], "join", "--vm", "w", "--memory", "100Mi")
     lab.expect(2, [r"--node-ip does not go with --vm"], "join", "--vm", "w", "--node-ip", "10.0.0.1")
