@@ -1,11 +1,9 @@
-#include <unistd.h>
-
 #include <cstdio>
-#include <iostream>
 
 #include "base/yaml/yaml.h"
 #include "bootstrap/local/lab.h"
 #include "bootstrap/local/life.h"
+#include "cli/confirm.h"
 #include "cli/duration.h"
 #include "cli/groups.h"
 #include "cli/report.h"
@@ -56,20 +54,6 @@ Result<void> print_status(const Invocation& in) {
   return {};
 }
 
-// Asks on a terminal; elsewhere silence is a no.
-bool confirmed(const Invocation& in, const std::string& question) {
-  if (in.flag("force")) return true;
-  if (!::isatty(STDIN_FILENO)) {
-    std::fprintf(stderr, "%s Give --force to do it without a terminal.\n", question.c_str());
-    return false;
-  }
-  std::printf("%s [y/N] ", question.c_str());
-  std::fflush(stdout);
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 int remove(const Invocation& in) {
   std::vector<std::string> names{in.get("profile")};
   if (in.flag("all")) {
@@ -86,7 +70,7 @@ int remove(const Invocation& in) {
     }
     auto snapshots = bootstrap::snapshots_of(name);
     const std::string also = snapshots && !snapshots->empty() ? ", " + std::to_string(snapshots->size()) + " snapshots" : "";
-    if (!confirmed(in, "Delete lab \"" + name + "\" with all its nodes" + also + " and data?")) return kFailed;
+    if (!in.flag("force") && !confirmed("Delete lab \"" + name + "\" with all its nodes" + also + " and data?", "--force")) return kFailed;
     if (auto r = bootstrap::delete_lab(name); !r) return report(r.error());
     std::printf("Deleted lab \"%s\".\n", name.c_str());
   }

@@ -1,15 +1,13 @@
 // lab reset: the clean-up of pods, network, proxy and name server is known to those parts; it is put together here.
 #include "bootstrap/init/reset.h"
 
-#include <unistd.h>
-
 #include <cstdio>
-#include <iostream>
 
 #include "base/io/scope.h"
 #include "bootstrap/common/node_services.h"
 #include "bootstrap/init/from_config.h"
 #include "cli/config_flag.h"
+#include "cli/confirm.h"
 #include "cli/groups.h"
 #include "cli/report.h"
 #include "orchestrator/agent/cgroups.h"
@@ -61,17 +59,9 @@ int reset(const Invocation& in) {
     return kUsage;
   }
   auto& options = *read;
-  if (!options.force && !options.run.dry_run) {
-    if (!::isatty(STDIN_FILENO)) {
-      std::fprintf(stderr, "error: reset removes this node's cluster data\n  what to do: give --force to do it without a terminal\n");
-      return kFailed;
-    }
-    std::printf("Changes made by 'lab init' or 'lab join' to this machine will be undone. Proceed? [y/N] ");
-    std::fflush(stdout);
-    std::string answer;
-    std::getline(std::cin, answer);
-    if (answer != "y" && answer != "Y") return kFailed;
-  }
+  if (!options.force && !options.run.dry_run &&
+      !confirmed("Changes made by 'lab init' or 'lab join' to this machine will be undone. Proceed?", "--force"))
+    return kFailed;
   const auto node = bootstrap::read_node_record();
   options.remove_pods = [](const std::string& socket) -> Result<void> {
     LAB_CHECK(run_task(remove_sandboxes(socket)));

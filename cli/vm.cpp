@@ -1,13 +1,11 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 
 #include "base/fs.h"
 #include "base/yaml/yaml.h"
 #include "bootstrap/common/cluster.h"
 #include "bootstrap/common/progress.h"
+#include "cli/confirm.h"
 #include "cli/duration.h"
 #include "cli/groups.h"
 #include "cli/join_vm.h"
@@ -31,19 +29,6 @@ const Option kKubeconfig{.name = "kubeconfig",
                          .value = "FILE",
                          .help = "The cluster whose Node objects go, too",
                          .fallback = "/etc/kubernetes/admin.conf"};
-
-bool confirmed(const Invocation& in, const std::string& question) {
-  if (in.flag("force")) return true;
-  if (!::isatty(STDIN_FILENO)) {
-    std::fprintf(stderr, "%s Give --force to do it without a terminal.\n", question.c_str());
-    return false;
-  }
-  std::printf("%s [y/N] ", question.c_str());
-  std::fflush(stdout);
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
-}
 
 void print_table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> width;
@@ -116,7 +101,7 @@ Result<int> remove(const Invocation& in) {
     for (const auto& m : all) names.push_back(m.spec.name);
   std::string spoken;
   for (const auto& name : names) spoken += (spoken.empty() ? "" : ", ") + name;
-  if (!names.empty() && !confirmed(in, "Delete " + spoken + " with all data?")) return kFailed;
+  if (!names.empty() && !in.flag("force") && !confirmed("Delete " + spoken + " with all data?", "--force")) return kFailed;
   for (const auto& name : names) {
     const auto found = std::find_if(all.begin(), all.end(), [&](const vm::Machine& m) { return m.spec.name == name; });
     LAB_CHECK(machines->remove(name));
