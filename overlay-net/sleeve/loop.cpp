@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+
 namespace lab::overlay {
 // The loop locks anew at once after it unlocked; without its stepping back nobody else would ever get in under load.
 class Sleeve::Loop::Lock {
@@ -82,9 +84,26 @@ void Sleeve::Loop::run() {
       (void)!::read(wake_, &n, sizeof n);
       next_tick_ = {};
     }
+    if (wait[0].revents & (POLLERR | POLLHUP | POLLNVAL)) {
+      remake_tun();
+      continue;
+    }
     // What goes out first: acknowledgements in it keep the other side going.
     if (wait[0].revents) pump_tun();
     if (wait[1].revents) pump_udp();
+  }
+}
+
+// Somebody deleted the device. Who routes packets to it sees that it is another one.
+void Sleeve::Loop::remake_tun() {
+  if (tun_ >= 0) ::close(tun_);
+  auto again = open_tun(options.device);
+  tun_ = again ? *again : -1;
+  if (again) {
+    log::warn("the TUN device was deleted; it is there again", {{"device", options.device}});
+  } else {
+    stopped_ = again.error().text();
+    log::error("the TUN device was deleted; there is no path through user space", {{"reason", stopped_}});
   }
 }
 
@@ -115,13 +134,14 @@ std::vector<SleevePeerStatus> Sleeve::Loop::status() {
   std::vector<SleevePeerStatus> out;
   for (const auto& p : peers_.all()) {
     SleevePeerStatus s{.id = p->peer.id, .name = p->peer.name};
-    s.established = hears(*p, now);
+    s.established = stopped_.empty() && hears(*p, now);
     s.heard = p->heard;
     s.encrypted = p->keys.sending() != nullptr;
     s.mtu = p->pmtu.size() - static_cast<unsigned>(overhead());
     if (p->via) s.via = p->via->peer.name;
     if (!s.established) {
-      s.problem = !p->problem.empty()                ? p->problem
+      s.problem = !stopped_.empty()                  ? stopped_
+                  : !p->problem.empty()              ? p->problem
                   : encrypts() && !p->keys.sending() ? "no keys agreed upon yet"
                   : p->was_heard                     ? "it stopped answering on UDP " + std::to_string(options.port)
                                                      : "it does not answer on UDP " + std::to_string(options.port);

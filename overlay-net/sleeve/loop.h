@@ -39,6 +39,7 @@ class Sleeve::Loop {
   class Lock;  // of the outside: takes turns with the loop
   void run();
   void wake();
+  void remake_tun();
   bool encrypts() const { return options.authenticator != nullptr; }
   bool hears(const PeerState& p, TimePoint now) const;
   std::size_t overhead() const { return wire::kHead + (encrypts() ? wire::kTag : 0); }
@@ -82,6 +83,7 @@ class Sleeve::Loop {
   Coalescer joined_;
   Reassembly fragments_;
   TimePoint next_tick_{};
+  std::string stopped_;  // why there is no TUN device any more; "" while there is
 };
 
 }  // namespace lab::overlay

@@ -80,19 +80,25 @@ void SleeveNet::start(int i, const std::string& password, std::chrono::milliseco
                                    .heartbeat = std::chrono::milliseconds(100),
                                    .rekey_after = rekey_after});
   }));
+  route(i);
+  std::vector<overlay::SleevePeer> peers;
+  for (int k = 1; k <= nodes; ++k) {
+    if (k != i) peers.push_back({id(k), node(k), underlay(k), {range(k)}});
+  }
+  sleeves[i]->set_peers(std::move(peers));
+}
+
+void SleeveNet::route(int i) {
   auto netlink = must(Netlink::open_in(box.ns(node(i))));
   auto tun = must(netlink.link(overlay::kSleeveDevice));
   must(netlink.change_link(tun.index, {.up = true, .mtu = 1450}));
   must(in_netns(box.ns(node(i)), [&] {
     return set_sysctl(std::string("net/ipv4/conf/") + overlay::kSleeveDevice + "/rp_filter", "2");
   }));
-  std::vector<overlay::SleevePeer> peers;
   for (int k = 1; k <= nodes; ++k) {
     if (k == i) continue;
-    peers.push_back({id(k), node(k), underlay(k), {range(k)}});
     must(netlink.replace_route({.destination = range(k), .source = *IpAddress::parse(pod(i)), .link = tun.index}));
   }
-  sleeves[i]->set_peers(std::move(peers));
 }
 
 overlay::SleevePeerStatus SleeveNet::status(int i, int peer) {

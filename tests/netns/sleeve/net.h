@@ -22,6 +22,7 @@ class SleeveNet {
 
   // No password, no encryption.
   void start(int i, const std::string& password = "", std::chrono::milliseconds rekey_after = std::chrono::hours(1));
+  void route(int i);  // the other nodes' pods, through the sleeve's device
   void stop(int i) { sleeves.erase(i); }
   overlay::SleevePeerStatus status(int i, int peer);
   bool established(int i, int peer);  // waits for it

@@ -127,6 +127,16 @@ TEST(Sleeve, LossCostsSpeedAndNothingElse) {
   EXPECT_TRUE(eventually([&] { return net.ping(1, 2, 1422); }));
 }
 
+TEST(Sleeve, ADeletedDeviceIsMadeAnew) {
+  SleeveNet net(2);
+  net.start(1), net.start(2);
+  expect_established(net, 1, 2);
+  ASSERT_TRUE(net.box.sh("n1", "ip link del lab-sleeve").ok());
+  EXPECT_TRUE(eventually([&] { return net.box.sh("n1", "ip link show lab-sleeve").ok(); }));
+  net.route(1);
+  EXPECT_TRUE(eventually([&] { return net.ping(1, 2); }));
+}
+
 TEST(Sleeve, AThirdPeerForwards) {
   for (std::string password : {"", "secret"}) {
     SleeveNet net(3);
