@@ -33,7 +33,7 @@ constexpr const char* kFiles[] = {
     "/etc/kubernetes/discovery.conf", "/etc/cni/net.d/10-lab.conflist",   kNodeRecord, kImagesMark};
 constexpr const char* kTmpDirectory = "/etc/kubernetes/tmp";
 constexpr const char* kDirectories[] = {"/etc/kubernetes/addons", "/etc/kubernetes/manifests",
-                                        "/var/lib/kubelet",    "/var/lib/lab/server",    etcd::kDataDirectory, "/var/lib/lab/overlay",
+                                        "/var/lib/kubelet",    "/var/lib/lab/server",    "/var/lib/lab/upgrade", etcd::kDataDirectory, "/var/lib/lab/overlay",
                                         "/var/log/pods",       "/var/log/containers"};
 // Removed only when nothing of somebody else is in them. /etc/cni/net.d stays: runtimes watch it from their start on,
 // and would not see what comes into a new one.
