@@ -1,7 +1,7 @@
 // A master whose address has changed: it tells the nodes' agents, and each of them goes on at the new address.
 //
-// Nobody but a holder of the API server's own client certificate is listened to, and what answers at the new address must
-// still be signed by the CA that the node knows. Blocking.
+// Nobody but a holder of the API server's own client certificate is listened to, and what answers at the new address
+// must still be signed by the CA that the node knows. Blocking.
 #pragma once
 
 #include <string>
@@ -21,8 +21,8 @@ struct Told {
   std::string node, address;
   Result<void> outcome;
 };
-// The master's side: tells all nodes but `own_node`, one after the other. `certificate` and `key`: the API server's, for
-// agents (apiserver-kubelet-client). Fails only where the nodes cannot be listed.
+// The master's side: tells all nodes but `own_node`, one after the other. `certificate` and `key`: the API server's,
+// for agents (apiserver-kubelet-client). Fails only where the nodes cannot be listed.
 Result<std::vector<Told>> tell_nodes(bootstrap::Cluster& cluster, const std::string& own_node,
                                      const std::string& certificate, const std::string& key, const std::string& server);
 
