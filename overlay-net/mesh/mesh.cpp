@@ -194,6 +194,8 @@ void Mesh::ended(const ConnectionPtr& c, const Error& why) {
     targets_.lost(c->target, now - c->since, why.text(), now);
   } else if (c->dialled) {
     targets_.failed(c->target, why.text(), now);
+  } else if (c->remote) {
+    for (const auto& address : c->remote->addresses) targets_.explain(address, why.text());
   }
   if (c->remote) ++lost_;
   tell_end(*c, why);

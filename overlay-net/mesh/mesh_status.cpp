@@ -35,7 +35,7 @@ json::Array Mesh::connections_json() const {
   for (const auto& [address, t] : targets_.all()) {
     if (t.state == Target::State::kConnected) continue;
     const bool dialling = t.state == Target::State::kDialling;
-    if (!dialling && t.failures == 0) continue;  // its turn has not come
+    if (!dialling && t.failures == 0 && t.error.empty()) continue;  // its turn has not come
     json::Object v{{"direction", "->"},
                    {"address", address},
                    {"state", dialling ? "connecting" : "failed"},

@@ -43,11 +43,11 @@ void Targets::drop_unnamed() {
 void Targets::set_connected(const std::set<std::string>& addresses, TimePoint now) {
   for (auto& [address, target] : targets_) {
     bool is = addresses.contains(address);
+    if (is) target.error.clear();
     if (is && target.state == Target::State::kWaiting) {
       target.state = Target::State::kConnected;
       target.since = now;
       target.failures = 0;
-      target.error.clear();
     } else if (!is && target.state == Target::State::kConnected) {
       target.state = Target::State::kWaiting;
       target.failures = 0;
@@ -83,6 +83,11 @@ void Targets::connected(const std::string& address, TimePoint now) {
   it->second.state = Target::State::kConnected;
   it->second.since = now;
   it->second.error.clear();
+}
+
+void Targets::explain(const std::string& address, std::string error) {
+  auto it = targets_.find(address);
+  if (it != targets_.end()) it->second.error = std::move(error);
 }
 
 void Targets::lost(const std::string& address, Duration lasted, std::string error, TimePoint now) {

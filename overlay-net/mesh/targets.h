@@ -52,6 +52,8 @@ class Targets {
   // The connection made by dialling it ended.
   void lost(const std::string& address, Duration lasted, std::string error, TimePoint now);
   void connected(const std::string& address, TimePoint now);
+  // Why the connection that the other side had made ended; shown until there is one again.
+  void explain(const std::string& address, std::string error);
   TimePoint next_due() const;
   const std::map<std::string, Target>& all() const { return targets_; }
 

@@ -147,6 +147,18 @@ TEST_F(TargetsTest, ThoseThatAreReachedOtherwiseAreLeftAlone) {
   EXPECT_EQ(t.take_due(now + 102s).size(), 1u);
 }
 
+TEST_F(TargetsTest, TheEndOfAConnectionFromTheOtherSideIsExplained) {
+  t.set("peer", {{"a:1", 2s}}, now);
+  t.set_connected({"a:1"}, now);
+  t.explain("a:1", "nothing was heard for 11 s");
+  t.set_connected({}, now + 1s);
+  EXPECT_EQ(t.all().at("a:1").error, "nothing was heard for 11 s");
+  t.set_connected({"a:1"}, now + 2s);
+  EXPECT_EQ(t.all().at("a:1").error, "");
+  t.explain("b:1", "nobody");
+  EXPECT_EQ(t.all().size(), 1u);
+}
+
 TEST(ToldOnceTest, TellsOnceAndCountsTheRest) {
   ToldOnce told(1min);
   TimePoint now{1000s};
