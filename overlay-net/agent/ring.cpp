@@ -55,6 +55,8 @@ Task<void> OverlayAgent::change_ring(std::string method, std::string peer, http:
                 "it has the range that its Node names; deleting the Node frees it");
   } else {
     done = method == "POST" ? ring_->leave(kGatewayOwner) : remove_from_ring(peer);
+    // Who asked may end this process with the answer in hand: the others have to have heard by then.
+    if (done && mesh_) co_await mesh_->flush();
   }
   co_await resume_on(here);
   auto body = done ? json::Object{} : json::Object{{"message", done.error().text()}};

@@ -96,6 +96,17 @@ void Mesh::announce(std::string info) {
   wake_.notify();
 }
 
+Task<void> Mesh::flush() {
+  constexpr Duration kLimit = std::chrono::seconds(2), kMoment = std::chrono::milliseconds(50);
+  const auto until = loop_->now() + kLimit;
+  auto waiting = [this] {
+    return std::ranges::any_of(connections_, [](const auto& c) { return c.second->queued > 0; });
+  };
+  do {
+    co_await sleep_for(kMoment);
+  } while (waiting() && loop_->now() < until);
+}
+
 std::vector<Announcement> Mesh::announcements() const {
   std::vector<Announcement> out;
   for (const auto& [name, r] : router_.topology().peers()) {

@@ -59,6 +59,9 @@ class Mesh {
   // Addresses that the API knows ("HOST" or "HOST:PORT"); each call replaces the last one's.
   void set_known(const std::vector<std::string>& addresses);
   void announce(std::string info);
+  // Waits until what was to be sent is with the kernel, and a moment for the neighbours to take it; two seconds at
+  // most.
+  Task<void> flush();
   std::vector<Announcement> announcements() const;  // of all other peers that some chain of connections leads to
   void on_change(std::function<void()> f) { on_change_ = std::move(f); }  // called after the topology changed
 
