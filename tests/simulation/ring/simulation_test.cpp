@@ -156,7 +156,7 @@ TEST(RingSimulation, TheCheckerNoticesABrokenMerge) {
   };
   for (const auto& m : {Mistake{"ignores_versions", ignores_versions}, Mistake{"believes_the_dead", believes_the_dead},
                         Mistake{"does_not_wait", does_not_wait}, Mistake{"forgets", forgets}}) {
-    auto total = run_seeds(1, 400, m.merge, 1);
+    auto total = run_seeds(1, 4000, m.merge, 1);
     EXPECT_FALSE(total.failures.empty()) << m.name << " was not noticed";
     if (!total.failures.empty())
       std::printf("%s: seed %llu: %s\n", m.name, static_cast<unsigned long long>(total.failures.begin()->first),
