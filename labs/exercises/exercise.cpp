@@ -7,13 +7,15 @@
 #include <regex>
 
 #include "base/fs.h"
+#include "base/yaml/fields.h"
 #include "bootstrap/common/runtime.h"
-#include "labs/exercises/fields.h"
 #include "orchestrator/api/kind.h"
 
 namespace lab::exercises {
 
 namespace {
+
+using yaml::Fields;
 
 Text text_of(Fields fields) {
   Text out;

@@ -97,7 +97,9 @@ void plan_group(const json::Value& service, SliceWant want, const std::vector<Ob
   for (auto& [address, endpoint] : missing) {
     while (at < drafts.size() && drafts[at].room() == 0) ++at;
     if (at == drafts.size()) drafts.push_back({nullptr, new_slice(service, want), true});
-    json::ensure(drafts[at].slice, "endpoints").as_array().push_back(std::move(endpoint));
+    auto& list = json::ensure(drafts[at].slice, "endpoints");
+    if (!list.is_array()) list.emplace_array();  // an empty one is kept as null
+    list.get_array().push_back(std::move(endpoint));
     drafts[at].changed = true;
   }
   // A Service without endpoints keeps one slice that says so.

@@ -284,6 +284,21 @@ TEST(Slices, EndpointsStayWhereTheyAreAndFillUp) {
   EXPECT_EQ(changes.update.size(), 1u);
 }
 
+// A headless service without ports, before and after its pods have come: its empty slice is kept as "endpoints": null.
+TEST(Slices, AnEmptySliceIsFilled) {
+  auto service = parse(R"({"metadata":{"name":"s","namespace":"d","uid":"u"},"spec":{"clusterIP":"None"}})");
+  auto changes = plan_slices(service, {{"IPv4", {}, {}}}, {});
+  ASSERT_EQ(changes.create.size(), 1u);
+  auto kept = changes.create[0];
+  json::set(kept, "s-1", "metadata", "name");
+  json::set(kept, nullptr, "endpoints");
+  std::vector<ObjectPtr> existing{std::make_shared<const json::Value>(kept)};
+  std::vector<json::Value> pod{json::Object{{"addresses", json::Array{"10.0.0.1"}}}};
+  changes = plan_slices(service, {{"IPv4", {}, pod}}, existing);
+  ASSERT_EQ(changes.update.size(), 1u);
+  EXPECT_EQ(json::list(changes.update[0], "endpoints").size(), 1u);
+}
+
 TEST(EndpointSubsets, ReadyApartFromNotReadyAndNamedPortsByPod) {
   auto service = parse(R"({"metadata":{"name":"s","namespace":"d"},"spec":{"ports":[
       {"name":"web","port":80,"targetPort":"http"}]}})");

@@ -1,8 +1,8 @@
-#include "labs/exercises/fields.h"
+#include "base/yaml/fields.h"
 
 #include <cstdlib>
 
-namespace lab::exercises {
+namespace lab::yaml {
 
 namespace {
 
@@ -25,7 +25,7 @@ const json::Value& find(const json::Value& root, std::string_view pointer) {
 
 }  // namespace
 
-Fields::Fields(const yaml::Document& document, std::vector<std::string>& problems, std::string pointer)
+Fields::Fields(const Document& document, std::vector<std::string>& problems, std::string pointer)
     : document_(&document),
       problems_(&problems),
       pointer_(std::move(pointer)),
@@ -37,10 +37,10 @@ const json::Value& Fields::take(const std::string& key) {
 }
 
 void Fields::complain(const std::string& key, const std::string& what) {
-  const std::string pointer = key.empty() ? pointer_ : pointer_ + "/" + yaml::pointer_token(key);
+  const std::string pointer = key.empty() ? pointer_ : pointer_ + "/" + pointer_token(key);
   const std::string subject = !key.empty() ? key : pointer_.substr(pointer_.rfind('/') + 1);
-  problems_->push_back(yaml::place_text(*document_, pointer) + ": " + (subject.empty() ? "the document" : subject) +
-                       " " + what);
+  problems_->push_back(place_text(*document_, pointer) + ": " + (subject.empty() ? "the document" : subject) + " " +
+                       what);
 }
 
 bool Fields::has(const std::string& key) {
@@ -91,13 +91,34 @@ std::vector<Fields> Fields::list(const std::string& key) {
   if (v.is_null()) return out;
   if (!v.is_array()) complain(key, "must be a list");
   for (std::size_t i = 0; i < json::as_array(v).size(); ++i)
-    out.emplace_back(*document_, *problems_, pointer_ + "/" + yaml::pointer_token(key) + "/" + std::to_string(i));
+    out.emplace_back(*document_, *problems_, pointer_ + "/" + pointer_token(key) + "/" + std::to_string(i));
   return out;
+}
+
+std::vector<std::string> Fields::texts(const std::string& key) {
+  const auto& v = take(key);
+  std::vector<std::string> out;
+  if (v.is_null()) return out;
+  if (!v.is_array()) complain(key, "must be a list");
+  for (const auto& item : json::as_array(v)) {
+    if (item.is_structured()) complain(key, "must be a list of texts");
+    out.push_back(item.is_string() ? std::string(json::as_str(item)) : json::dump(item));
+  }
+  return out;
+}
+
+Fields Fields::item(const std::string& key, std::size_t index) {
+  taken_.insert(key);
+  return {*document_, *problems_, pointer_ + "/" + pointer_token(key) + "/" + std::to_string(index)};
+}
+
+std::string Fields::place(const std::string& key) const {
+  return place_text(*document_, pointer_ + "/" + pointer_token(key));
 }
 
 Fields Fields::map(const std::string& key) {
   taken_.insert(key);
-  return {*document_, *problems_, pointer_ + "/" + yaml::pointer_token(key)};
+  return {*document_, *problems_, pointer_ + "/" + pointer_token(key)};
 }
 
 void Fields::require(const std::string& key) {
@@ -110,4 +131,4 @@ void Fields::no_others() {
     if (!taken_.contains(std::string(key))) complain(std::string(key), "is no field that is known here");
 }
 
-}  // namespace lab::exercises
+}  // namespace lab::yaml
