@@ -10,17 +10,23 @@ namespace {
 
 constexpr auto kRuntimeLimit = std::chrono::seconds(60);
 
-// `ctr` reads a file of the node.
+// `ctr` reads a file of the node. A runtime that ends between two calls is started again by its supervisor: waited for.
 Result<void> import_into(NodeDriver& driver, const std::string& node, const std::string& archive) {
-  LAB_CHECK(wait_until(kRuntimeLimit, "containerd on node " + node, "see its log: lab logs --node " + node + " containerd",
-                       [&] { return driver.runtime_answers(node); }));
   const std::string inside = "/tmp/import-" + archive.substr(archive.rfind('/') + 1);
-  LAB_CHECK(driver.copy_in(node, archive, inside));
-  auto done = driver.exec(node, {.argv = {"ctr", "-n", "k8s.io", "images", "import", "--all-platforms", inside}, .timeout_seconds = 300});
-  LAB_CHECK(driver.remove_file(node, inside));
-  if (!done) return std::unexpected(std::move(done).error());
-  if (done->exit_code != 0)
-    return fail(Code::kInvalid, "containerd on node " + node + " did not take " + archive + ": " + done->err + done->out,
+  ExecResult done;
+  bool copied = false;
+  auto tried = wait_until(kRuntimeLimit, "containerd on node " + node, "see its log: lab logs --node " + node + " containerd", [&]() -> Result<void> {
+    LAB_CHECK(driver.runtime_answers(node));
+    if (!copied) LAB_CHECK(driver.copy_in(node, archive, inside));
+    copied = true;
+    LAB_TRY(done, driver.exec(node, {.argv = {"ctr", "-n", "k8s.io", "images", "import", "--all-platforms", inside}, .timeout_seconds = 300}));
+    if (done.exit_code != 0 && done.err.find("failed to dial") != std::string::npos) return fail(Code::kUnavailable, done.err);
+    return {};
+  });
+  if (copied) LAB_CHECK(driver.remove_file(node, inside));
+  LAB_CHECK(std::move(tried));
+  if (done.exit_code != 0)
+    return fail(Code::kInvalid, "containerd on node " + node + " did not take " + archive + ": " + done.err + done.out,
                 "the file must be an OCI or docker-save archive, and there must be space (df -h /var/lib/lab)");
   return {};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <future>
+#include <optional>
 
 #include "base/crypto/digest.h"
 #include "base/crypto/encoding.h"
@@ -156,7 +157,11 @@ Result<Profile> make_profile(const StartOptions& o) {
   Profile p;
   p.name = o.profile;
   p.driver = o.driver;
-  LAB_TRY(p.network, choose_network());
+  std::vector<LabNetwork> others;
+  LAB_TRY(auto names, list_profiles());
+  for (const auto& name : names)
+    if (auto other = load_profile(name)) others.push_back(other->network);
+  LAB_TRY(p.network, choose_network(others));
   p.token = pki::BootstrapToken::generate().text();
   p.node_grace_seconds = o.node_grace_seconds;
   p.pod_toleration_seconds = o.pod_toleration_seconds;
@@ -210,9 +215,12 @@ Result<void> start_lab(const StartOptions& o) {
   auto existing = load_profile(o.profile);
   if (!existing && existing.error().code != Code::kNotFound) return std::unexpected(std::move(existing).error());
   Profile p;
+  std::optional<ProfileLock> choosing;
   if (existing) {
     p = std::move(*existing);
   } else {
+    LAB_TRY(auto taken, ProfileLock::take_networks());
+    choosing.emplace(std::move(taken));
     LAB_TRY(p, make_profile(o));
   }
   if (!p.restoring.empty()) {
@@ -229,6 +237,7 @@ Result<void> start_lab(const StartOptions& o) {
   }
   progress.step("network", "Bridge " + p.network.bridge + ", " + p.network.subnet.text());
   LAB_CHECK(save_profile(p));   // first: whatever is made from here on, delete knows of it
+  choosing.reset();
   LAB_CHECK(driver->prepare());
   LAB_CHECK(sweep_snapshots(p.layout()));   // what a save or restore that was killed has left
   LAB_CHECK(set_sysctl(kForwarding, "1"));

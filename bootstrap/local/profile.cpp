@@ -162,6 +162,17 @@ Result<ProfileLock> ProfileLock::take(const std::string& profile) {
   return ProfileLock(fd);
 }
 
+Result<ProfileLock> ProfileLock::take_networks() {
+  LAB_CHECK(fs::make_dirs(kLockDirectory));
+  const std::string path = fs::join(kLockDirectory, "networks.lock");
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return fail_errno("open " + path);
+  ProfileLock out(fd);
+  while (::flock(fd, LOCK_EX) != 0)
+    if (errno != EINTR) return fail_errno("lock " + path);
+  return out;
+}
+
 ProfileLock::~ProfileLock() {
   if (fd_ >= 0) ::close(fd_);
 }

@@ -50,6 +50,8 @@ std::string profile_flag(const std::string& profile);
 class ProfileLock {
  public:
   static Result<ProfileLock> take(const std::string& profile);
+  // Of the choice of a new lab's network, until it is written down: labs may be started at the same moment. Waited for.
+  static Result<ProfileLock> take_networks();
   ProfileLock(ProfileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   ~ProfileLock();
 

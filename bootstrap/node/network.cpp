@@ -30,7 +30,7 @@ std::string nat_rules(const LabNetwork& network) {
 
 }  // namespace
 
-Result<LabNetwork> choose_network() {
+Result<LabNetwork> choose_network(const std::vector<LabNetwork>& others) {
   LAB_TRY(auto netlink, Netlink::open());
   LAB_TRY(auto addresses, netlink.addresses());
   LAB_TRY(auto routes, netlink.routes());
@@ -41,6 +41,7 @@ Result<LabNetwork> choose_network() {
     bool taken = link.has_value();
     for (const auto& a : addresses) taken = taken || (a.address.address.is_v4() && network.subnet.overlaps(a.address));
     for (const auto& r : routes) taken = taken || (r.destination.address.is_v4() && r.destination.prefix > 0 && network.subnet.overlaps(r.destination));
+    for (const auto& o : others) taken = taken || o.bridge == network.bridge || network.subnet.overlaps(o.subnet);
     if (!taken) return network;
   }
   return fail(Code::kUnavailable, "no free subnet was found between 192.168.77.0/24 and 192.168.176.0/24",

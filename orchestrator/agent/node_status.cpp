@@ -48,6 +48,15 @@ json::Value without_heartbeats(json::Value status) {
   return status;
 }
 
+// Whether a condition that the agent wrote has another value at the server.
+bool overwritten(const json::Value& node, const json::Value& written) {
+  for (const auto& ours : json::list(written, "conditions"))
+    for (const auto& held : json::list(node, "status", "conditions"))
+      if (json::str(held, "type") == json::str(ours, "type") && json::str(held, "status") != json::str(ours, "status"))
+        return true;
+  return false;
+}
+
 }  // namespace
 
 NodeCapacity node_capacity(const MachineInfo& m, const Cgroups& cgroups, const AgentOptions& o) {
@@ -120,10 +129,7 @@ Task<Result<void>> NodeKeeper::register_node() {
       auto done = co_await api_.patch(res::nodes, "", options_.node_name, client::PatchType::kMerge, std::move(patch));
       if (!done) log::warn("the node's labels are not brought up to date", {{"why", done.error().text()}});
     }
-    // Transition times of conditions go on from where an earlier agent left them.
-    for (const auto& c : json::list(*created, "status", "conditions"))
-      transitions_[std::string(json::str(c, "type"))] = {std::string(json::str(c, "status")),
-                                                         std::string(json::str(c, "lastTransitionTime"))};
+    take_transitions(*created);
   }
   if (!created) co_return std::unexpected(std::move(created).error());
   uid_ = std::string(json::str(*created, "metadata", "uid"));
@@ -135,6 +141,13 @@ Task<Result<void>> NodeKeeper::register_node() {
                             {"metadata", {{"name", options_.node_name}, {"uid", options_.node_name}}}},
                 "Normal", "Starting", "Starting kubelet.");
   co_return Result<void>{};
+}
+
+// Transition times of conditions go on from where they stand, whoever wrote them.
+void NodeKeeper::take_transitions(const json::Value& node) {
+  for (const auto& c : json::list(node, "status", "conditions"))
+    transitions_[std::string(json::str(c, "type"))] = {std::string(json::str(c, "status")),
+                                                       std::string(json::str(c, "lastTransitionTime"))};
 }
 
 Task<bool> NodeKeeper::wait_registered(std::stop_token stop) {
@@ -263,7 +276,19 @@ Task<void> NodeKeeper::status_loop(std::stop_token stop) {
       json::Value status = co_await current_status();
       json::Value core = without_heartbeats(status);
       TimePoint now = Loop::current()->now();
-      if (core != written_ || now - written_at_ >= options_.node_status_report_interval) {
+      bool due = core != written_ || now - written_at_ >= options_.node_status_report_interval;
+      if (!due) {
+        // A node that was silent for a while finds its conditions overwritten by the control plane.
+        auto held = co_await api_.get(res::nodes, "", options_.node_name);
+        if (!held) {
+          done = std::unexpected(std::move(held).error());
+        } else if (overwritten(*held, core)) {
+          take_transitions(*held);
+          written_ = nullptr;
+          continue;
+        }
+      }
+      if (due) {
         done = co_await write_status(std::move(status));
         if (done) {
           written_ = std::move(core);

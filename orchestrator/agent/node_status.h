@@ -1,7 +1,7 @@
 // NodeKeeper: the Node object of this machine: registration, status, Lease. One loop.
 //
 // It creates the Node (or takes over the one that is there), looks at the runtime's and the machine's condition, writes
-// the status when something changed (and every few minutes in any case), and renews the Lease by which the control
+// the status when something changed here or there (and every few minutes in any case), and renews the Lease by which the control
 // plane sees that the node lives.
 #pragma once
 
@@ -49,6 +49,7 @@ class NodeKeeper {
  private:
   json::Value node_object() const;
   Task<Result<void>> register_node();
+  void take_transitions(const json::Value& node);
   Task<json::Value> current_status();
   Task<Result<void>> write_status(json::Value status);
   void put_condition(json::Array& out, std::string type, bool status, std::string reason, std::string message) const;
