@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <ctime>
 
 #include "base/crypto/encoding.h"
 #include "base/crypto/file_digest.h"
@@ -14,6 +13,7 @@
 #include "join/vm/image.h"
 #include "join/vm/image_files.h"
 #include "join/vm/lock.h"
+#include "join/vm/record.h"
 
 namespace lab::join::vm {
 
@@ -117,15 +117,6 @@ Result<void> make_disk(const BuildOptions& o, const std::string& root, const std
                 .timeout = kDiskLimit}})
     if (auto done = run_checked(std::move(step)); !done) return std::unexpected(std::move(done).error());
   return fs::remove_file(raw);
-}
-
-std::string now_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
 }
 
 Result<void> write_manifest(const BuildOptions& o, const std::string& image) {

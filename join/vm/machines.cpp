@@ -3,7 +3,6 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
-#include <ctime>
 #include <set>
 
 #include "base/crypto/digest.h"
@@ -13,6 +12,7 @@
 #include "bootstrap/node/network.h"
 #include "join/vm/kvm.h"
 #include "join/vm/lock.h"
+#include "join/vm/record.h"
 #include "join/vm/probe.h"
 #include "join/vm/seed.h"
 #include "join/vm/xml.h"
@@ -29,15 +29,6 @@ constexpr auto kLook = std::chrono::milliseconds(500);
 constexpr auto kTell = std::chrono::seconds(10);
 constexpr std::size_t kConsoleTail = 1500;
 constexpr std::uint64_t kRoomForDisk = 1ull << 30;
-
-std::string now_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
 
 // The vendor's part that libvirt gives its own machines, then what depends on group and name alone.
 std::string mac_of(const std::string& group, const std::string& name) {

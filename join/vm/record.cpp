@@ -1,6 +1,7 @@
 #include "join/vm/record.h"
 
 #include <cctype>
+#include <ctime>
 
 #include "base/fs.h"
 #include "base/json.h"
@@ -74,6 +75,15 @@ Result<std::vector<Machine>> Records::all() const {
     out.push_back(std::move(machine));
   }
   return out;
+}
+
+std::string now_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
 }
 
 }  // namespace lab::join::vm

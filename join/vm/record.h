@@ -43,4 +43,7 @@ class Records {
 // A name that a host, a node and a libvirt domain can have (RFC 1123 label, at most 40 characters).
 Result<void> check_machine_name(const std::string& name);
 
+// This moment as records and manifests have it: RFC 3339, UTC, whole seconds.
+std::string now_text();
+
 }  // namespace lab::join::vm
