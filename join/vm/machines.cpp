@@ -12,8 +12,8 @@
 #include "bootstrap/node/network.h"
 #include "join/vm/kvm.h"
 #include "join/vm/lock.h"
-#include "join/vm/record.h"
 #include "join/vm/probe.h"
+#include "join/vm/record.h"
 #include "join/vm/seed.h"
 #include "join/vm/xml.h"
 
