@@ -137,7 +137,7 @@ Result<void> run_node(const std::string& base, const std::string& cgroup_path) {
   std::exit(0);
 }
 
-Result<int> exec_in_node(int pid, const std::vector<std::string>& argv, const std::map<std::string, std::string>& env) {
+Result<void> enter_node(int pid) {
   LAB_CHECK(enter_cgroups_of(pid));
   // All are opened before the first is entered: afterwards /proc is another one.
   struct Namespace {
@@ -157,7 +157,11 @@ Result<int> exec_in_node(int pid, const std::vector<std::string>& argv, const st
     ::close(ns.fd);
   }
   if (::chdir("/root") != 0 && ::chdir("/") != 0) return fail_errno("enter /");
+  return {};
+}
 
+Result<int> exec_in_node(int pid, const std::vector<std::string>& argv, const std::map<std::string, std::string>& env) {
+  LAB_CHECK(enter_node(pid));
   // Signals of the terminal reach the child by themselves; this process only waits for it.
   for (int s : {SIGINT, SIGQUIT}) ::signal(s, SIG_IGN);
   pid_t child = ::fork();

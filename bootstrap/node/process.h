@@ -19,6 +19,9 @@ Result<int> launch_node(const NodeLayout& layout, const std::string& cgroup_path
 // What `lab node-run` does: cgroups, namespaces, root, supervisor. Returns only on failure.
 Result<void> run_node(const std::string& base, const std::string& cgroup_path);
 
+// This process joins the cgroups and namespaces of a process of a node, in /root there. Its PID namespace holds for the
+// children only: fork before exec. For a process that does nothing else afterwards, and has one thread.
+Result<void> enter_node(int pid);
 // What `lab node-exec` does: runs a program in the namespaces and cgroups of a process, on this terminal.
 Result<int> exec_in_node(int pid, const std::vector<std::string>& argv, const std::map<std::string, std::string>& env);
 
