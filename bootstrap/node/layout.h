@@ -28,6 +28,8 @@ struct LabLayout {
   std::string disk_image() const { return base() + ".img"; }       // where the file system needs one (see storage.h)
   // Beside the directory, not in it: it is written before anything else is made, and removed after everything else.
   std::string profile_file() const { return base() + ".json"; }
+  // An isolated lab's network namespace (network.h) is mounted here. Names of labs and of locks differ by their ends.
+  std::string network_file() const { return "/run/lab/" + profile + ".net"; }
   std::string nodes() const { return fs::join(base(), "nodes"); }
   std::string nodes_aside() const { return fs::join(base(), "nodes.aside"); }   // the other tree while one is restored
   std::string snapshots() const { return fs::join(base(), "snapshots"); }
