@@ -8,6 +8,8 @@
 namespace lab::bootstrap {
 
 inline constexpr const char* kLabsDirectory = "/var/lib/lab/profiles";
+inline constexpr const char* kImagesDirectory = "/var/lib/lab/images";   // image sets that labs share (snapshot/image_store.h)
+inline constexpr const char* kNodeImages = "/opt/lab/images";            // where a node sees those that it uses, read-only
 
 struct NodeLayout {
   std::string base;                                    // /var/lib/lab/profiles/PROFILE/nodes/NODE
@@ -17,6 +19,7 @@ struct NodeLayout {
   std::string home() const { return fs::join(base, "home"); }
   std::string root_home() const { return fs::join(base, "root"); }
   std::string mount_point() const { return fs::join(base, "rootfs"); }
+  std::string images_file() const { return fs::join(base, "images"); }   // names of the image sets it uses, a line each
   std::string pid_file() const { return fs::join(base, "pid"); }
   std::string spec_file() const { return fs::join(base, "spec.json"); }
   std::string log_file() const { return fs::join(base, "node.log"); }

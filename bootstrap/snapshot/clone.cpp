@@ -127,7 +127,7 @@ class Cloner {
     if (::mkdir(to_.c_str(), 0700) != 0) return no_space_or("make directory " + to_);
     Fd target(::open(to_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (target.fd < 0) return fail_errno("open " + to_);
-    LAB_CHECK(directory(source.fd, target.fd, "", false));
+    LAB_CHECK(directory(source.fd, target.fd, "", options_.settled.contains("")));
     if (options_.known && seen_known_ != options_.known->size()) return missing();
     return {};
   }
@@ -163,6 +163,7 @@ class Cloner {
   Result<void> entry(int from, int to, const std::string& name, const std::string& path, bool settled) {
     struct stat st;
     if (::fstatat(from, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno("stat " + shown(path));
+    if (S_ISDIR(st.st_mode) && options_.whole.contains(path)) return whole_directory(to, name, path);
     if (S_ISDIR(st.st_mode)) {
       Fd source(::openat(from, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (source.fd < 0) return fail_errno("open " + shown(path));
@@ -190,14 +191,45 @@ class Cloner {
       ++seen_known_;
     }
     const bool may_link = known ? known->how == How::kLinked : settled;
+    if (may_link && !options_.shared_at.empty()) {
+      LAB_CHECK(link_to_shared(to, name, path));
+      note_linked(path, record);
+      return {};
+    }
     if (may_link && ::linkat(from, name.c_str(), to, name.c_str(), 0) == 0) {
-      record.how = How::kLinked;
-      out_.shared_bytes += record.size;
-      out_.index.emplace(path, std::move(record));
+      note_linked(path, record);
       return {};
     }
     if (!may_link && st.st_nlink > 1 && again(to, name, path, st)) return {};
     return bytes(from, to, name, path, st, known, std::move(record));
+  }
+
+  void note_linked(const std::string& path, FileRecord record) {
+    record.how = How::kLinked;
+    out_.shared_bytes += record.size;
+    out_.index.emplace(path, std::move(record));
+  }
+
+  Result<void> link_to_shared(int to, const std::string& name, const std::string& path) {
+    if (::symlinkat(fs::join(options_.shared_at, path).c_str(), to, name.c_str()) != 0)
+      return no_space_or("make the link to " + shown(path));
+    return {};
+  }
+
+  // Its files are looked at as they would be if they were linked one by one.
+  Result<void> whole_directory(int to, const std::string& name, const std::string& path) {
+    const std::string inside = path + "/";
+    static const Index kNothing;
+    for (const auto& [file, record] : options_.known ? *options_.known : kNothing) {
+      if (!file.starts_with(inside)) continue;
+      struct stat st;
+      if (::lstat(shown(file).c_str(), &st) != 0) return damaged(file, "it is missing");
+      if (static_cast<std::uint64_t>(st.st_size) != record.size || mtime_of(st) != record.mtime)
+        return damaged(file, "it was written after the snapshot was made");
+      ++seen_known_;
+      note_linked(file, record);
+    }
+    return link_to_shared(to, name, path);
   }
 
   // A file that has been copied under another of its names gets this name as well.
@@ -284,6 +316,7 @@ Result<void> measure(const std::string& root, const std::string& path, bool sett
         auto found = options.known->find(here);
         linked = found != options.known->end() && found->second.how == How::kLinked;
       }
+      if (linked && !options.shared_at.empty()) continue;
       if (sizes.same_file_system && (linked || sizes.blocks_shared)) continue;
       sizes.bytes += static_cast<std::uint64_t>(st.st_blocks) * 512;
     }

@@ -16,9 +16,13 @@
 namespace lab::bootstrap {
 
 struct CloneOptions {
-  std::set<std::string> settled;   // directories below the tree whose files are never written again
+  std::set<std::string> settled;   // directories below the tree whose files are never written again; "": all of it
   std::set<std::string> left_out;  // paths below the tree
   const Index* known = nullptr;    // what the files must be, and how each is copied; else it is found out
+  // Where the files that would be linked can be found as well, as the copy's users see it: the copy gets symbolic links
+  // into that directory instead. Empty: it does not.
+  std::string shared_at;
+  std::set<std::string> whole;     // directories whose files are all such: each becomes one symbolic link
 };
 struct Cloned {
   Index index;

@@ -44,6 +44,8 @@ Result<std::set<std::uint64_t>> committed_snapshots(const std::string& metadata_
   return out;
 }
 
+bool is_layer(const std::string& settled_directory) { return settled_directory.starts_with(kSnapshotter); }
+
 std::set<std::string> settled_directories(const std::string& base) {
   std::set<std::string> out;
   if (fs::exists(fs::join(base, kContents))) out.insert(kContents);

@@ -13,6 +13,9 @@ namespace lab::bootstrap {
 // not among them, nor is anything when containerd's records cannot be read: then all is copied.
 std::set<std::string> settled_directories(const std::string& base);
 
+// One of those that hold a layer and never change; the others get new files.
+bool is_layer(const std::string& settled_directory);
+
 // Numbers of the committed snapshots in the snapshotter's records (containerd, snapshots/storage/bolt.go).
 Result<std::set<std::uint64_t>> committed_snapshots(const std::string& metadata_file);
 

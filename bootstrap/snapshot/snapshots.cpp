@@ -14,6 +14,7 @@
 #include "base/crypto/encoding.h"
 #include "bootstrap/node/storage.h"
 #include "bootstrap/snapshot/clone.h"
+#include "bootstrap/snapshot/image_store.h"
 #include "bootstrap/snapshot/layers.h"
 
 namespace lab::bootstrap {
@@ -128,7 +129,27 @@ Result<Index> read_index(const std::string& directory, const Snapshot& snapshot,
   return decode_index(text);
 }
 
+// How a node of another lab is copied: it gets links into the image set where its files are in that.
+CloneOptions of_other_lab(const Snapshot& snapshot, const std::string& node, const std::string& tree) {
+  CloneOptions out{.shared_at = fs::join(kNodeImages, fs::join(image_set_of(snapshot), node))};
+  for (const auto& directory : settled_directories(tree))
+    if (is_layer(directory)) out.whole.insert(directory);
+  return out;
+}
+
+Result<void> note_image_set(const std::string& node_base, const std::string& set) {
+  const std::string file = NodeLayout{node_base}.images_file();
+  auto before = fs::read_file(file);
+  const std::string line = set + "\n";
+  if (before && ("\n" + *before).find("\n" + line) != std::string::npos) return {};
+  return fs::write_file(file, before.value_or("") + line, 0600);
+}
+
 }  // namespace
+
+std::string snapshot_tree(const LabLayout& layout, const std::string& snapshot, const std::string& node) {
+  return tree_of(directory_of(layout, snapshot), node);
+}
 
 Result<void> check_snapshot_name(const std::string& name) {
   bool ok = !name.empty() && name.size() <= kLongestName && std::isalnum(static_cast<unsigned char>(name.front()));
@@ -236,18 +257,24 @@ Result<void> stage_snapshot(const LabLayout& from, const Snapshot& snapshot, con
   const std::string directory = directory_of(from, snapshot.name);
   LAB_CHECK(fs::remove_all(to.nodes_aside()));
   LAB_CHECK(fs::make_dirs(to.base(), 0711));
+  const bool another = from.profile != to.profile;
   std::map<std::string, Index> known;
+  std::map<std::string, CloneOptions> how;
   std::uint64_t need = 0;
   for (const auto& node : snapshot.nodes) {
+    const std::string tree = tree_of(directory, node);
     LAB_TRY(known[node], read_index(directory, snapshot, node));
-    LAB_TRY(auto bytes, clone_size(tree_of(directory, node), to.base(), {.known = &known[node]}));
+    if (another) how[node] = of_other_lab(snapshot, node, tree);
+    how[node].known = &known[node];
+    LAB_TRY(auto bytes, clone_size(tree, to.base(), how[node]));
     need += bytes;
   }
   LAB_CHECK(check_space(to, need, "the restored nodes"));
   LAB_CHECK(fs::make_dirs(to.nodes_aside()));
   auto copied = for_each_node(snapshot.nodes, [&](const std::string& node) -> Result<void> {
-    LAB_CHECK(clone_tree(tree_of(directory, node), fs::join(to.nodes_aside(), node), {.known = &known.at(node)}));
-    return {};
+    const std::string base = fs::join(to.nodes_aside(), node);
+    LAB_CHECK(clone_tree(tree_of(directory, node), base, how.at(node)));
+    return another ? note_image_set(base, image_set_of(snapshot)) : Result<void>{};
   });
   if (copied) return {};
   LAB_CHECK(fs::remove_all(to.nodes_aside()));

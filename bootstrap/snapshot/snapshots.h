@@ -37,6 +37,9 @@ Result<std::vector<Snapshot>> list_snapshots(const LabLayout& layout);  // compl
 Result<Snapshot> find_snapshot(const LabLayout& layout, const std::string& name);
 Result<void> delete_snapshot(const LabLayout& layout, const std::string& name);  // repeatable after a kill
 
+// Where a complete snapshot keeps the copy of a node.
+std::string snapshot_tree(const LabLayout& layout, const std::string& snapshot, const std::string& node);
+
 // What a killed command left: half-made snapshots, trees aside.
 Result<void> sweep_snapshots(const LabLayout& layout);
 
@@ -49,7 +52,8 @@ Result<void> copy_nodes(const LabLayout& layout, Snapshot& snapshot);
 Result<void> complete_snapshot(const LabLayout& layout, const Snapshot& snapshot);
 
 // Restoring. Copies the snapshot aside (of `from`'s lab, which may be another one), checking every file; the lab's
-// nodes are not touched.
+// nodes are not touched. Of another lab's snapshot the settled files are not copied: the nodes use its image set
+// (image_store.h), which must have been made.
 Result<void> stage_snapshot(const LabLayout& from, const Snapshot& snapshot, const LabLayout& to);
 // Puts the staged tree in the place of the lab's, in one step.
 Result<void> exchange_nodes(const LabLayout& layout);
