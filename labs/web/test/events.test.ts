@@ -9,7 +9,7 @@ function state(change: Partial<StudentState> = {}, passed: boolean[] = [false, f
   return {
     student: "s1", title: "", version: 1, lab: "running", job: null, nodes: [], nodeLimit: 5, ports: [], terminals: [],
     exercise: {
-      name: "01", title: "One", language: "en", minutes: 5, current: 0, done: passed.every(Boolean),
+      name: "01", title: "One", language: "en", minutes: 5, current: 0, done: passed.every(Boolean), error: "",
       steps: [{ name: "a", text: "# A", done: passed.every(Boolean), checks }],
     },
     seen: "", ends: "", paused: false, ...change,
@@ -47,7 +47,7 @@ test("what is told: checks that passed, steps and exercises done", () => {
 
 test("what is told: another exercise, jobs that fail, pauses, a lab that runs", () => {
   assert.deepEqual(changes(state({ exercise: null }), state()), [{ what: "begun", title: "One" }]);
-  const job = { what: "reset", line: "", started: "", error: "" };
+  const job = { what: "reset", line: "", before: 0, started: "", error: "" };
   assert.deepEqual(changes(state({ job }), state({ job: { ...job, error: "no space" } })), [{ what: "failed", error: "no space" }]);
   assert.deepEqual(changes(state(), state({ paused: true })), [{ what: "paused" }]);
   assert.deepEqual(changes(state({ paused: true }), state()), [{ what: "resumed" }]);

@@ -22,6 +22,7 @@ export type LabPhase = "none" | "making" | "running" | "paused" | "stopped" | "f
 export interface Job {
   what: string; // "start", "exercise", "reset", "node"
   line: string;
+  before: number; // so many jobs of others come first
   started: string;
   error: string;
 }
@@ -71,6 +72,7 @@ export interface Exercise {
   minutes: number;
   current: number; // index into steps
   done: boolean;
+  error: string; // why the exercise cannot be read any more
   steps: Step[];
 }
 

@@ -63,6 +63,8 @@ export const en = {
   "job.reset": "Going back to the start",
   "job.node": "Changing the nodes",
   "job.other": "Working",
+  "job.before_one": "{n} other comes first",
+  "job.before_other": "{n} others come first",
   "job.failed": "That did not work: {error}",
   "job.seconds": "{seconds} s",
 

@@ -64,6 +64,8 @@ export const es: Record<Key, string> = {
   "job.reset": "Volviendo al principio",
   "job.node": "Cambiando los nodos",
   "job.other": "Trabajando",
+  "job.before_one": "{n} va antes",
+  "job.before_other": "{n} van antes",
   "job.failed": "No ha funcionado: {error}",
   "job.seconds": "{seconds} s",
 

@@ -16,7 +16,7 @@ export function JobLine({ job }: { job: Job | null }) {
       <p class="job-what" role="status">{app.t(NAMES[job.what] ?? "job.other")}</p>
       <span class="job-time">{Number.isNaN(seconds) ? "" : app.t("job.seconds", { seconds })}</span>
       <span class="job-bar" aria-hidden="true"><span /></span>
-      <p class="job-line">{job.line}</p>
+      <p class="job-line">{job.before > 0 ? app.words.counted("job.before", job.before) : job.line}</p>
     </div>
   );
 }
