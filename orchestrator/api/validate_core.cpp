@@ -1,5 +1,8 @@
 // The core group apart from pods: pkg/apis/core/validation of kube-apiserver, in its words.
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <utility>
 
@@ -13,6 +16,21 @@ namespace lab::api {
 namespace {
 
 constexpr std::size_t kMaxDataBytes = 1024 * 1024;  // of a ConfigMap or Secret
+constexpr std::int64_t kMaxAffinitySeconds = 86400;
+
+// "10.9.8.0/24", "2001:db8::/64".
+bool is_cidr(std::string_view text) {
+  const auto slash = text.find('/');
+  if (slash == text.npos) return false;
+  const std::string address(text.substr(0, slash));
+  const auto length = text.substr(slash + 1);
+  unsigned bits = 0;
+  auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), bits);
+  if (error != std::errc{} || end != length.data() + length.size()) return false;
+  unsigned char bytes[16];
+  if (::inet_pton(AF_INET, address.c_str(), bytes) == 1) return bits <= 32;
+  return ::inet_pton(AF_INET6, address.c_str(), bytes) == 1 && bits <= 128;
+}
 
 const json::Value& spec_of(const Change& c) {
   return json::at(c.object, "spec");
@@ -58,6 +76,26 @@ void service_ports(const FieldPath& at, const json::Value& spec, Findings& out) 
   }
 }
 
+// Who is served, from where, and for how long by the same endpoint.
+void service_traffic(const FieldPath& at, const json::Value& spec, Findings& out) {
+  if (const auto wanted = json::str(spec, "trafficDistribution"); !wanted.empty())
+    out.one_of(FieldPath(at, "trafficDistribution"), wanted, {"PreferClose", "PreferSameNode", "PreferSameZone"});
+  const auto& timeout = json::at(spec, "sessionAffinityConfig", "clientIP", "timeoutSeconds");
+  if (json::str(spec, "sessionAffinity") == "ClientIP" && timeout.is_number()) {
+    const FieldPath config(at, "sessionAffinityConfig"), client(config, "clientIP");
+    if (json::as_int(timeout) <= 0 || json::as_int(timeout) > kMaxAffinitySeconds)
+      out.invalid(FieldPath(client, "timeoutSeconds"), timeout,
+                  "must be greater than 0 and less than " + std::to_string(kMaxAffinitySeconds));
+  }
+  const FieldPath ranges(at, "LoadBalancerSourceRanges");
+  const auto& given = json::list(spec, "loadBalancerSourceRanges");
+  if (!given.empty() && json::str(spec, "type") != "LoadBalancer")
+    out.forbidden(ranges, "may only be used when `type` is 'LoadBalancer'");
+  for (std::size_t i = 0; i < given.size(); ++i)
+    if (!is_cidr(json::as_str(given[i])))
+      out.invalid(FieldPath(ranges, i), given[i], "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+}
+
 void service(const Change& c, Findings& out) {
   const FieldPath at("spec");
   const auto& spec = spec_of(c);
@@ -86,6 +124,7 @@ void service(const Change& c, Findings& out) {
   for (std::string_view key : {"externalTrafficPolicy", "internalTrafficPolicy"})
     if (const auto policy = json::str(spec, key); !policy.empty())
       out.one_of(FieldPath(at, key), policy, {"Cluster", "Local"});
+  service_traffic(at, spec, out);
   if (!c.old || type == "ExternalName") return;
   const auto before = json::str(*c.old, "spec", "clusterIP");
   if (!before.empty() && before != ip && json::str(*c.old, "spec", "type") != "ExternalName") {

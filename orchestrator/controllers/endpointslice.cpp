@@ -4,6 +4,7 @@
 #include <map>
 
 #include "orchestrator/controllers/objects.h"
+#include "orchestrator/controllers/topology_hints.h"
 
 namespace lab::controllers {
 
@@ -172,6 +173,11 @@ EndpointSliceController::EndpointSliceController(Context& context)
           queue_.add_after(key, large ? std::chrono::milliseconds(50) : std::chrono::milliseconds(0));
         }
   });
+  nodes_.on_change([this](const ObjectPtr& old, const ObjectPtr& now) {
+    if (old && now && !zone_changed(*old, *now)) return;
+    for (const auto& service : services_.list())
+      if (wants_proportional_hints(*service)) queue_.add_after(client::key_of(*service), std::chrono::seconds(1));
+  });
   slices_.on_change([this](const ObjectPtr& old, const ObjectPtr& now) {
     const auto& slice = now ? *now : *old;
     if (label_of(old ? *old : slice, kManagedBy) == kManager || label_of(slice, kManagedBy) == kManager)
@@ -206,6 +212,7 @@ Task<Result<void>> EndpointSliceController::reconcile(std::string key) {
     if (by_ports.empty()) by_ports[{}];
     for (auto& [ports, endpoints] : by_ports) wants.push_back({ipv6 ? "IPv6" : "IPv4", ports, std::move(endpoints)});
   }
+  set_hints(*service, zone_shares(nodes_.list()), wants);
   auto changes = plan_slices(*service, std::move(wants), existing);
   std::string ns = ns_of(*service);
   for (auto& slice : changes.create) {

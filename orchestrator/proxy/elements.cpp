@@ -23,6 +23,13 @@ std::string rule(const std::string& chain, const std::string& text) {
   return "add rule " + std::string(kTable) + " " + chain + " " + text + "\n";
 }
 
+// As the kernel lists it: a single address without its length.
+std::string cidr_text(const Cidr& cidr) {
+  auto text = cidr.network().text();
+  if (text.ends_with("/32")) text.resize(text.size() - 3);
+  return text;
+}
+
 constexpr const char* kMark = "meta mark set meta mark | 0x4000";
 
 }  // namespace
@@ -66,6 +73,8 @@ std::vector<Element> frontend_elements(const Frontend& f) {
     out.push_back({by_address(f.key.space) ? "no-endpoints" : "no-endpoints-node-ports", key,
                    f.when_empty == WhenEmpty::kReject ? "goto refuse" : "drop"});
   }
+  if (!f.sources.empty()) out.push_back({"restricted", key, ""});
+  for (const auto& range : f.sources) out.push_back({"allowed-sources", key + " . " + cidr_text(range), ""});
   if (f.affinity_seconds && !f.targets.empty() && !inside(f.key.space)) {
     out.push_back(
         {by_address(f.key.space) ? "sticky" : "sticky-node-ports", key, "goto " + remember_chain(f.affinity_seconds)});
@@ -115,9 +124,7 @@ std::string remember_script(int seconds) {
 }
 
 Element pod_cidr_element(const Cidr& cidr) {
-  auto text = cidr.network().text();
-  if (text.ends_with("/32")) text.resize(text.size() - 3);
-  return {"pod-cidrs", std::move(text), ""};
+  return {"pod-cidrs", cidr_text(cidr), ""};
 }
 
 std::string base_script() {
@@ -132,6 +139,8 @@ std::string base_script() {
   }
   out += R"(  set cluster-ips { type ipv4_addr; }
   set hairpin { type ipv4_addr . ipv4_addr; }
+  set restricted { type ipv4_addr . inet_proto . inet_service; }
+  set allowed-sources { type ipv4_addr . inet_proto . inet_service . ipv4_addr; flags interval; }
   map services { type ipv4_addr . inet_proto . inet_service : verdict; }
   map services-inside { type ipv4_addr . inet_proto . inet_service : verdict; }
   map node-ports { type inet_proto . inet_service : verdict; }
@@ -157,6 +166,18 @@ std::string base_script() {
   chain dispatch {
     ip daddr . meta l4proto . th dport vmap @services
     fib daddr type local meta l4proto . th dport vmap @node-ports
+  }
+  chain sources {
+    ip daddr . meta l4proto . th dport . ip saddr @allowed-sources return
+    drop
+  }
+  chain restrict-sources {
+    type filter hook prerouting priority -110; policy accept;
+    ct state new meta l4proto { tcp, udp, sctp } ip daddr . meta l4proto . th dport @restricted jump sources
+  }
+  chain restrict-own-sources {
+    type filter hook output priority -110; policy accept;
+    ct state new meta l4proto { tcp, udp, sctp } ip daddr . meta l4proto . th dport @restricted jump sources
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;

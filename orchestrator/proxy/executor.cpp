@@ -134,7 +134,8 @@ Result<void> Executor::forget_clients(const std::function<bool(const RememberedC
 
 Result<void> Executor::clean_up() {
   LAB_TRY(auto nft, Nft::open());
-  // Before the table goes, whose chain guards 127.0.0.1 meanwhile. Forwarding stays on: others may have come to need it.
+  // Before the table goes, whose chain guards 127.0.0.1 meanwhile. Forwarding stays on: others may have come to need
+  // it.
   LAB_TRY(auto tables, nft.run("list tables ip"));
   if (tables.find(std::string("table ") + kTable) != std::string::npos)
     LAB_CHECK(set_sysctl("net/ipv4/conf/all/route_localnet", "0"));

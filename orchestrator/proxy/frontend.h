@@ -3,12 +3,14 @@
 // A service has one frontend per port for each of its cluster IP, external IPs, load balancer IPs and its node port.
 // frontends_of() derives them from a Service and its EndpointSlices, following kube-proxy's rules: ready endpoints, or
 // serving terminating ones when none is ready (KEP-1669); internal and external traffic policies (KEP-2086,
-// KEP-1669); headless services and ExternalName have none. Pure functions of their arguments. IPv4.
+// KEP-1669); those that topology hints (KEP-2433) and trafficDistribution (KEP-4444, KEP-3015) leave to this node;
+// headless services and ExternalName have none. Pure functions of their arguments. IPv4.
 #pragma once
 
 #include <compare>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,18 +59,28 @@ struct Frontend {
   Masquerade masquerade = Masquerade::kOutsiders;
   int affinity_seconds = 0;  // sessionAffinity ClientIP; 0: none
   WhenEmpty when_empty = WhenEmpty::kReject;
+  std::vector<Cidr> sources;  // loadBalancerSourceRanges: whom it serves, none inside of another; empty: everybody
   bool operator==(const Frontend&) const = default;
+};
+
+// What a load balancer asks each node of a service whose external traffic policy is Local: is it worth coming here?
+struct HealthCheck {
+  std::uint16_t port = 0;  // spec.healthCheckNodePort
+  int local_endpoints = 0;
+  bool operator==(const HealthCheck&) const = default;
 };
 
 struct ServiceRules {
   std::vector<Frontend> frontends;
   std::vector<IpAddress> cluster_ips;    // all ports of these belong to the service
   std::vector<IpAddress> local_targets;  // endpoints on this node that may call themselves through the service
+  std::optional<HealthCheck> health;
 };
 
 // `slices` are those of this service. Addresses in `served_here` (the cluster DNS address) are bound on this node and
-// get no frontend.
+// get no frontend. `zone` is the node's label topology.kubernetes.io/zone; "" when it has none.
 ServiceRules rules_of(const json::Value& service, const std::vector<const json::Value*>& slices,
-                      const std::string& node_name, const std::vector<IpAddress>& served_here);
+                      const std::string& node_name, const std::vector<IpAddress>& served_here,
+                      const std::string& zone = {});
 
 }  // namespace lab::proxy

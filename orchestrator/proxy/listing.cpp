@@ -33,7 +33,7 @@ std::string text_of(const json::Value& v) {
   std::string out;
   bool after_address = true;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    auto part = scalar(parts[i]);
+    auto part = json::has(parts[i], "prefix") ? text_of(parts[i]) : scalar(parts[i]);
     bool address = part.find('.') != std::string::npos;
     bool protocol = after_address && !address && i + 1 < parts.size();
     out += (i ? " . " : "") + (protocol ? protocol_name(part) : part);

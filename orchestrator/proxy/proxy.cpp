@@ -7,6 +7,7 @@ namespace lab::proxy {
 namespace {
 
 constexpr const char* kByService = "service";
+constexpr const char* kZoneLabel = "topology.kubernetes.io/zone";
 
 // "NAMESPACE/SERVICE" of a slice; "" when it names none.
 std::string service_of(const json::Value& slice) {
@@ -21,6 +22,7 @@ ServiceProxy::ServiceProxy(ProxyOptions options)
     : options_(std::move(options)),
       services_(*options_.client, client::res::services),
       slices_(*options_.client, client::res::endpointslices),
+      nodes_(*options_.client, client::res::nodes, {.field_selector = "metadata.name=" + options_.node_name}),
       ruleset_(options_.pod_cidrs) {}
 
 ServiceProxy::~ServiceProxy() = default;
@@ -36,10 +38,20 @@ Result<void> ServiceProxy::start(Scope& scope) {
     if (old) mark(service_of(*old));
     if (now) mark(service_of(*now));
   });
+  nodes_.on_change([this](const client::ObjectPtr&, const client::ObjectPtr& now) { take_zone(now); });
   services_.start(scope);
   slices_.start(scope);
+  nodes_.start(scope);
   scope.spawn("service proxy", keep_synced(scope.token()));
   return {};
+}
+
+void ServiceProxy::take_zone(const client::ObjectPtr& node) {
+  if (!node) return;
+  std::string zone(json::str(*node, "metadata", "labels", kZoneLabel));
+  if (zone == zone_) return;
+  zone_ = std::move(zone);
+  for (const auto& service : services_.list()) mark(client::key_of(*service));
 }
 
 void ServiceProxy::mark(const std::string& service) {
@@ -50,15 +62,35 @@ void ServiceProxy::mark(const std::string& service) {
 
 Change ServiceProxy::update(const std::string& service) {
   auto object = services_.get(service);
-  if (!object) return ruleset_.update(service, {});
+  if (!object) {
+    health_changed_ = health_.erase(service) || health_changed_;
+    return ruleset_.update(service, {});
+  }
   auto slices = slices_.by_index(kByService, service);
   std::vector<const json::Value*> views;
   for (const auto& s : slices) views.push_back(s.get());
-  return ruleset_.update(service, rules_of(*object, views, options_.node_name, options_.served_here));
+  auto rules = rules_of(*object, views, options_.node_name, options_.served_here, zone_);
+  auto had = health_.find(service);
+  if (rules.health ? had == health_.end() || had->second != *rules.health : had != health_.end()) {
+    health_changed_ = true;
+    if (rules.health) {
+      health_[service] = *rules.health;
+    } else {
+      health_.erase(had);
+    }
+  }
+  return ruleset_.update(service, rules);
+}
+
+Task<void> ServiceProxy::sync_health() {
+  health_changed_ = false;
+  co_await pool_.run([this, wanted = health_] { health_checks_.serve(wanted); });
 }
 
 Task<void> ServiceProxy::keep_synced(std::stop_token stop) {
-  if (!co_await services_.wait_synced(stop) || !co_await slices_.wait_synced(stop)) co_return;
+  for (auto* informer : {&services_, &slices_, &nodes_}) {
+    if (!co_await informer->wait_synced(stop)) co_return;
+  }
   Duration pause = std::chrono::milliseconds(100);
   while (!stop.stop_requested()) {
     Result<void> done;
@@ -76,9 +108,11 @@ Task<void> ServiceProxy::keep_synced(std::stop_token stop) {
       continue;
     }
     pause = std::chrono::milliseconds(100);
+    if (health_changed_) co_await sync_health();
     if (!dirty_.empty()) continue;
     if (co_await changed_.wait_for(options_.check_interval, stop)) continue;
     if (stop.stop_requested()) co_return;
+    if (!health_.empty()) co_await sync_health();  // a port that was taken may be free now
     auto there = co_await pool_.run([this]() -> Result<bool> {
       LAB_CHECK(executor_->prepare());
       return executor_->table_is_there();

@@ -1,6 +1,8 @@
 // ServiceProxy: makes Services work on this node (cluster IPs, node ports, external and load balancer IPs), in the
 // kernel through nftables, from Services and EndpointSlices.
 //
+// The Node's own zone decides what topology hints mean here, so its Node is watched as well.
+//
 //   ServiceProxy proxy({.client = &client, .node_name = "node1", .service_cidr = ..., .pod_cidrs = {...}});
 //   LAB_CHECK(proxy.start(scope));
 //
@@ -18,6 +20,7 @@
 #include "base/io/scope.h"
 #include "base/io/sync.h"
 #include "orchestrator/client/informer.h"
+#include "orchestrator/proxy/health.h"
 #include "orchestrator/proxy/ruleset.h"
 
 namespace lab::proxy {
@@ -49,13 +52,19 @@ class ServiceProxy {
   Task<void> keep_synced(std::stop_token stop);
   Task<Result<void>> sync_all();
   Task<Result<void>> sync_dirty();
+  Task<void> sync_health();
+  void take_zone(const client::ObjectPtr& node);
   Change update(const std::string& service);
   void mark(const std::string& service);
 
   ProxyOptions options_;
-  client::Informer services_, slices_;
+  client::Informer services_, slices_, nodes_;
+  std::string zone_;
   Ruleset ruleset_;
   std::unique_ptr<Executor> executor_;
+  std::map<std::string, HealthCheck> health_;  // by service
+  bool health_changed_ = false;
+  HealthChecks health_checks_;  // used in the pool only
   std::set<std::string> dirty_;
   Event changed_;
   bool synced_ = false;

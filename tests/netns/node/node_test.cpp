@@ -203,5 +203,48 @@ TEST_F(NodeTest, ServicesAnswerByAddressAndByName) {
   for (const auto& line : box.describe("n1")) EXPECT_EQ(line.find("10.96"), std::string::npos) << line;
 }
 
+// The Node's zone chooses among endpoints, as soon as it is known and when it changes; load balancers are told.
+TEST_F(NodeTest, TheNodesZoneAndHealthChecksFollowTheApi) {
+  test::AnswerServer a(box.ns("n1"), {.word = "a", .tcp = 8001}), b(box.ns("n1"), {.word = "b", .tcp = 8002});
+  run([this](Loop& loop) -> Task<void> {
+    proxy::ServiceProxy proxy({.client = api.get(),
+                               .node_name = "n1",
+                               .service_cidr = *Cidr::parse("10.96.0.0/12"),
+                               .pod_cidrs = {*Cidr::parse("10.244.0.0/16")},
+                               .check_interval = std::chrono::milliseconds(200)});
+    Scope scope(loop);
+    must(proxy.start(scope));
+    co_await create(
+        res::services, "default",
+        R"({"metadata":{"name":"web"},"spec":{"clusterIP":"10.96.0.77","type":"LoadBalancer","externalTrafficPolicy":"Local","ports":[{"port":80}]}})");
+    auto slice = [](const char* name, const char* zone, const char* port) {
+      return std::string(R"({"metadata":{"name":")") + name +
+             R"(","labels":{"kubernetes.io/service-name":"web"}},"addressType":"IPv4","ports":[{"name":"","port":)" +
+             port +
+             R"(,"protocol":"TCP"}],"endpoints":[{"addresses":["192.168.77.1"],"nodeName":"n1","conditions":{"ready":true},)" +
+             R"("zone":")" + zone + R"(","hints":{"forZones":[{"name":")" + zone + R"("}]}}]})";
+    };
+    auto web = must(co_await api->get(res::services, "default", "web"));
+    auto check = "192.168.77.1:" + std::to_string(json::num(web, "spec", "healthCheckNodePort"));
+    auto curl = "curl -s -o /dev/stdout -w ' %{http_code}' http://" + check + "/healthz";
+    EXPECT_TRUE(co_await until(curl, R"("localEndpoints":0,"serviceProxyHealthy":true} 503)"));
+    co_await create(res::endpointslices, "default", slice("web-1", "east", "8001"));
+    co_await create(res::endpointslices, "default", slice("web-2", "west", "8002"));
+    EXPECT_TRUE(co_await until(curl, R"({"service":{"namespace":"default","name":"web"},"localEndpoints":1)"));
+    EXPECT_TRUE(co_await until(curl, " 200"));
+    for (auto [zone, answer] : {std::pair{"west", "b "}, {"east", "a "}}) {
+      co_await patch(res::nodes, "", "n1",
+                     std::string(R"({"metadata":{"labels":{"topology.kubernetes.io/zone":")") + zone + "\"}}}");
+      auto slots = "nft list map ip lab-proxy service-endpoints-tcp | tr '\n' ' '";
+      EXPECT_TRUE(co_await until(slots, std::string("80 . 0 : 192.168.77.1 . ") + (*answer == 'a' ? "8001" : "8002")));
+      for (int i = 0; i < 8; ++i) EXPECT_TRUE(co_await until_answer("10.96.0.77:80", answer));
+    }
+    must(co_await api->remove(res::services, "default", "web"));
+    EXPECT_TRUE(co_await until(curl, " 000"));
+    co_await scope.close();
+  });
+  must(in_netns(box.ns("n1"), [] { return proxy::ServiceProxy::clean_up(); }));
+}
+
 }  // namespace
 }  // namespace lab

@@ -82,7 +82,9 @@ struct ProxyTest : testing::Test {
   }
   // A Service (fields of its spec) and its endpoints: "ADDRESS@NODE", "ADDRESS@NODE terminating".
   ServiceRules rules(json::Value spec, const std::vector<std::string>& endpoints) {
-    json::Value service = json::Object{{"spec", std::move(spec)}};
+    return rules_with_status(json::Object{{"spec", std::move(spec)}}, endpoints);
+  }
+  ServiceRules rules_with_status(json::Value service, const std::vector<std::string>& endpoints) {
     json::Array items;
     for (const auto& e : endpoints) {
       auto at = e.find('@'), space = e.find(' ');
@@ -118,6 +120,9 @@ struct ProxyTest : testing::Test {
   std::string tcp(const std::string& from, const std::string& to) { return test::ask_tcp(box.ns(from), to); }
   std::string udp(const std::string& from, const std::string& to, std::uint16_t from_port = 0) {
     return test::ask_udp(box.ns(from), to, from_port);
+  }
+  std::string udp_silent(const std::string& from, const std::string& to) {
+    return test::ask_udp(box.ns(from), to, 0, std::chrono::seconds(1));
   }
   // Nothing comes back: neither an answer nor a refusal.
   bool silent(const std::string& from, const std::string& to) {
@@ -209,6 +214,44 @@ TEST_F(ProxyTest, ExternalIpsAndPolicyLocal) {
   EXPECT_EQ(tcp("c", "192.168.77.1:30080"), "q 10.244.1.4");
   EXPECT_EQ(tcp("c", "198.51.100.7:80"), "q 10.244.1.4");
   EXPECT_EQ(tcp("n1", "192.168.77.1:30080"), "q 192.168.77.1");
+}
+
+TEST_F(ProxyTest, ALoadBalancersSourceRangesHold) {
+  pod("a", "10.244.1.2");
+  pod("c", "10.244.1.4");
+  server("a");
+  auto at_outside = must(Netlink::open_in(box.ns("outside")));
+  must(at_outside.replace_route(
+      {.destination = *Cidr::parse("198.51.100.9/32"), .gateway = *IpAddress::parse("192.168.77.1"), .link = 2}));
+  auto balanced = [&](std::vector<std::string> ranges, const char* mode = "VIP") {
+    json::Array list;
+    for (auto& r : ranges) list.emplace_back(r);
+    auto object = json::Value(json::Object{
+        {"spec", spec({{"type", "LoadBalancer"}, {"loadBalancerSourceRanges", std::move(list)}})},
+        {"status",
+         json::Object{{"loadBalancer", json::Object{{"ingress", json::Array{json::Object{{"ip", "198.51.100.9"},
+                                                                                         {"ipMode", mode}}}}}}}}});
+    auto change = ruleset.update("s", rules_with_status(std::move(object), {"10.244.1.2@n1"}));
+    must(inside([&] { return executor->run(change.script); }));
+  };
+  balanced({});
+  EXPECT_EQ(tcp("outside", "198.51.100.9:80"), "a 10.244.1.1");
+  balanced({"192.0.2.0/24", "192.168.77.0/25"});
+  EXPECT_TRUE(silent("outside", "198.51.100.9:80"));
+  EXPECT_EQ(udp_silent("outside", "198.51.100.9:80"), "no answer");
+  EXPECT_TRUE(silent("c", "198.51.100.9:80"));
+  EXPECT_EQ(tcp("outside", "192.168.77.1:30080"), "a 10.244.1.1");  // the node port and the cluster IP are for all
+  EXPECT_EQ(tcp("c", "10.96.0.5:80"), "a 10.244.1.4");
+  // Ranges inside of others, single addresses; a restart that finds them right.
+  balanced({"192.168.0.0/16", "192.168.77.200/32", "10.244.1.4/32"});
+  EXPECT_EQ(tcp("outside", "198.51.100.9:80"), "a 10.244.1.1");
+  EXPECT_EQ(tcp("c", "198.51.100.9:80").substr(0, 2), "a ");
+  auto kernel = must(in_netns(box.ns("n1"), [&] { return executor->list(); }));
+  EXPECT_EQ(ruleset.converge_script(*kernel).find(" element "), std::string::npos) << ruleset.converge_script(*kernel);
+  // A load balancer that is a proxy of its own is not short-circuited.
+  balanced({}, "Proxy");
+  EXPECT_NE(tcp("c", "198.51.100.9:80").substr(0, 2), "a ");
+  EXPECT_EQ(box.sh("n1", "nft list set ip lab-proxy allowed-sources").out.find("elements"), std::string::npos);
 }
 
 TEST_F(ProxyTest, ServicesWithoutEndpointsAndStrayPortsAreRefusedAtOnce) {

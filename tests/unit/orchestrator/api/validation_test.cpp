@@ -164,6 +164,20 @@ TEST(Validation, OfServices) {
                    "spec.ports[0].targetPort: Invalid value: 0: must be between 1 and 65535, inclusive",
                    "spec.ports[1].name: Required value"}));
   EXPECT_EQ(created("v1", "Service", R"({"metadata":{"name":"s"},"spec":{}})"), Lines{"spec.ports: Required value"});
+  EXPECT_EQ(created("v1", "Service", R"({"metadata":{"name":"s"},"spec":{"type":"LoadBalancer","ports":[{"port":80}],
+      "trafficDistribution":"Far","sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":86401}},
+      "loadBalancerSourceRanges":["10.0.0.0/8","10.0.0.1","fd00::/8","10.0.0.0/33"]}})"),
+            (Lines{"spec.trafficDistribution: Unsupported value: \"Far\": supported values: \"PreferClose\", "
+                   "\"PreferSameNode\", \"PreferSameZone\"",
+                   "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 86401: must be greater than 0 and "
+                   "less than 86400",
+                   "spec.LoadBalancerSourceRanges[1]: Invalid value: \"10.0.0.1\": must be a valid CIDR value, (e.g. "
+                   "10.9.8.0/24 or 2001:db8::/64)",
+                   "spec.LoadBalancerSourceRanges[3]: Invalid value: \"10.0.0.0/33\": must be a valid CIDR value, (e.g. "
+                   "10.9.8.0/24 or 2001:db8::/64)"}));
+  EXPECT_EQ(created("v1", "Service", R"({"metadata":{"name":"s"},"spec":{"ports":[{"port":80}],
+      "loadBalancerSourceRanges":["10.0.0.0/8"]}})"),
+            Lines{"spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'"});
   EXPECT_EQ(
       updated("v1", "Service", R"({"metadata":{"name":"s"},"spec":{"clusterIP":"10.0.0.1","ports":[{"port":1}]}})",
               R"({"metadata":{"name":"s"},"spec":{"clusterIP":"10.0.0.2","ports":[{"port":1}]}})"),

@@ -19,9 +19,9 @@ const char* kSlice =
     {"addresses":["10.244.2.7"],"nodeName":"n2","conditions":{"ready":false,"serving":true,"terminating":true}}]})";
 
 ServiceRules rules(const char* service, const char* slice = kSlice, const char* node = "n1",
-                   std::vector<IpAddress> here = {}) {
+                   std::vector<IpAddress> here = {}, const char* zone = "") {
   auto s = parse(service), e = parse(slice);
-  return rules_of(s, {&e}, node, here);
+  return rules_of(s, {&e}, node, here, zone);
 }
 
 const Frontend* find(const ServiceRules& r, Space space, const char* address, Protocol protocol, int port) {
@@ -112,6 +112,76 @@ TEST(Frontends, AffinityAndServedHere) {
   auto here = rules(service, kSlice, "n1", {*IpAddress::parse("10.96.0.10")});
   EXPECT_TRUE(here.frontends.empty());
   EXPECT_TRUE(here.cluster_ips.empty());
+}
+
+// Three zones; the endpoint of c serves b's clients as well.
+const char* kZoned = R"({"addressType":"IPv4","ports":[{"name":"http","port":8080}],"endpoints":[
+    {"addresses":["10.244.1.5"],"nodeName":"n1","zone":"a","hints":{"forZones":[{"name":"a"}]}},
+    {"addresses":["10.244.2.6"],"nodeName":"n2","zone":"a","hints":{"forZones":[{"name":"a"}]}},
+    {"addresses":["10.244.3.7"],"nodeName":"n3","zone":"c","hints":{"forZones":[{"name":"b"},{"name":"c"}]}},
+    {"addresses":["10.244.3.8"],"nodeName":"n3","zone":"c","conditions":{"ready":false}}]})";
+
+TEST(Frontends, TopologyHintsLeaveTheEndpointsOfThisZone) {
+  const char* service = R"({"spec":{"clusterIP":"10.96.0.5","ports":[{"name":"http","port":80}]}})";
+  auto in_zone = [&](const char* zone, const char* slice = kZoned, const char* node = "n1") {
+    return targets(find(rules(service, slice, node, {}, zone), Space::kAddress, "10.96.0.5", Protocol::kTcp, 80));
+  };
+  EXPECT_EQ(in_zone("a"), "10.244.1.5:8080 10.244.2.6:8080 ");
+  EXPECT_EQ(in_zone("b"), "10.244.3.7:8080 ");
+  EXPECT_EQ(in_zone("c"), "10.244.3.7:8080 ");
+  const char* all = "10.244.1.5:8080 10.244.2.6:8080 10.244.3.7:8080 ";
+  EXPECT_EQ(in_zone("d"), all);  // nobody is for it
+  EXPECT_EQ(in_zone(""), all);   // a node without a zone
+  std::string half(kZoned), hint = R"(,"hints":{"forZones":[{"name":"a"}]})";
+  half.erase(half.find(hint), hint.size());
+  EXPECT_EQ(in_zone("a", half.c_str()), all);  // not all have hints: they are being written
+}
+
+TEST(Frontends, PreferSameNodeAndPoliciesThatGoBeforeHints) {
+  auto of = [&](const char* spec, const char* node, const char* zone) {
+    auto service =
+        std::string(R"({"spec":{"clusterIP":"10.96.0.5","ports":[{"name":"http","port":80}],)") + spec + "}}";
+    return targets(
+        find(rules(service.c_str(), kZoned, node, {}, zone), Space::kAddress, "10.96.0.5", Protocol::kTcp, 80));
+  };
+  const char* same_node = R"("trafficDistribution":"PreferSameNode")";
+  EXPECT_EQ(of(same_node, "n1", "a"), "10.244.1.5:8080 ");
+  EXPECT_EQ(of(same_node, "n4", "a"), "10.244.1.5:8080 10.244.2.6:8080 ");                  // then the zone
+  EXPECT_EQ(of(same_node, "n4", "d"), "10.244.1.5:8080 10.244.2.6:8080 10.244.3.7:8080 ");  // then all
+  EXPECT_EQ(of(R"("internalTrafficPolicy":"Local")", "n3", "a"), "10.244.3.7:8080 ");
+}
+
+TEST(Frontends, LoadBalancerSourceRangesAreItsAddressesOwn) {
+  auto r = rules(
+      R"({"spec":{"clusterIP":"10.96.0.5","type":"LoadBalancer","externalIPs":["198.51.100.7"],
+    "loadBalancerSourceRanges":["10.1.2.3/8","10.1.0.0/16","192.0.2.1/32","nonsense","fd00::/8"],
+    "ports":[{"name":"http","port":80,"nodePort":30080}]},
+    "status":{"loadBalancer":{"ingress":[{"ip":"198.51.100.9"},{"ip":"198.51.100.10","ipMode":"Proxy"}]}}})");
+  auto sources = [&](Space space, const char* address, int port) {
+    std::string out;
+    for (const auto& c : find(r, space, address, Protocol::kTcp, port)->sources) out += c.text() + " ";
+    return out;
+  };
+  EXPECT_EQ(sources(Space::kAddress, "198.51.100.9", 80), "10.0.0.0/8 192.0.2.1/32 ");
+  EXPECT_EQ(sources(Space::kAddress, "198.51.100.7", 80), "");
+  EXPECT_EQ(sources(Space::kAddress, "10.96.0.5", 80), "");
+  EXPECT_EQ(sources(Space::kNodePort, "", 30080), "");
+  EXPECT_FALSE(find(r, Space::kAddress, "198.51.100.10", Protocol::kTcp, 80));
+}
+
+TEST(Frontends, HealthChecksCountReadyEndpointsHere) {
+  auto health = [](const char* policy, const char* node) {
+    return rules((std::string(R"({"spec":{"clusterIP":"10.96.0.5","type":"LoadBalancer","healthCheckNodePort":31000,
+      "externalTrafficPolicy":")") +
+                  policy + R"(","ports":[{"name":"http","port":80},{"name":"dns","port":53,"protocol":"UDP"}]}})")
+                     .c_str(),
+                 kSlice, node)
+        .health;
+  };
+  EXPECT_EQ(health("Local", "n1"), (HealthCheck{31000, 1}));
+  EXPECT_EQ(health("Local", "n2"), (HealthCheck{31000, 1}));  // the one that terminates does not count
+  EXPECT_EQ(health("Local", "n3"), (HealthCheck{31000, 0}));
+  EXPECT_EQ(health("Cluster", "n1"), std::nullopt);
 }
 
 TEST(Frontends, NonsenseInObjectsIsSurvived) {

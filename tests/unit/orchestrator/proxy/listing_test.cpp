@@ -48,8 +48,10 @@ TEST(Listing, ProtocolsMayComeAsNumbers) {
 TEST(Listing, IntervalsAndRememberedClients) {
   auto l = read(R"(
       {"map": {OURS "name": "affinity", "elem": [[{"concat": ["1.1.1.1", "10.96.0.1", "tcp", 80]}, {"concat": ["1.2.3.4", 8]}]]}},
+      {"set": {OURS "name": "sources", "elem": [{"concat": ["10.9.0.1", 6, 80, {"prefix": {"addr": "10.1.0.0", "len": 16}}]}]}},
       {"set": {OURS "name": "pod-cidrs", "elem": [{"prefix": {"addr": "10.244.0.0", "len": 16}}, "10.9.0.1"]}})");
-  EXPECT_EQ(lines(l), (Lines{"pod-cidrs { 10.244.0.0/16 }", "pod-cidrs { 10.9.0.1 }"}));
+  EXPECT_EQ(lines(l), (Lines{"pod-cidrs { 10.244.0.0/16 }", "pod-cidrs { 10.9.0.1 }",
+                             "sources { 10.9.0.1 . tcp . 80 . 10.1.0.0/16 }"}));
 
   auto clients = remembered_clients(*json::parse(R"({"nftables": [{"map": {"name": "affinity", "elem": [
       [{"elem": {"val": {"concat": ["1.1.1.1", "10.96.0.1", "tcp", 80]}, "timeout": 3600, "expires": 12}},

@@ -164,6 +164,8 @@ TEST(Ruleset, IncrementsEqualABuildFromNothing) {
         x.masquerade = Masquerade(random() % 3);
         x.when_empty = WhenEmpty(random() % 3);
         x.affinity_seconds = random() % 3 ? 0 : 60;
+        if (x.key.space == Space::kAddress && random() % 3 == 0)
+          x.sources = {*Cidr::parse(random() % 2 ? "192.0.2.0/24" : "192.0.2.7/32")};
         std::set<Target> targets;
         for (unsigned t = 0, n = random() % 5; t < n; ++t) targets.insert(target(int(random() % 9)));
         x.targets.assign(targets.begin(), targets.end());
