@@ -124,7 +124,7 @@ Task<void> DnsServer::close_at_stop(std::stop_token stop) {
 
 std::optional<std::string> DnsServer::answer_now(const Query& q, bool tcp) const {
   if (q.problem != kNoError) return refusal(q, q.problem);
-  if (q.klass != kClassIn) return refusal(q, kRefused);
+  if (q.klass != kClassIn || q.type == kAxfr || q.type == kIxfr) return refusal(q, kRefused);
   if (!synced() && zone_.owns(q.name)) return refusal(q, kServFail);
   auto found = zone_.answer(q.name, q.type);
   if (!found.ours || !found.chase.empty()) return std::nullopt;

@@ -66,7 +66,8 @@ class Reader {
       if ((length & 0xc0) == 0xc0) {
         std::size_t target = (length & 0x3f) << 8 | u8();
         if (!resume) resume = at_;
-        if (target >= lowest) ok_ = false;  // backwards only: each jump gets lower, so this ends
+        // Backwards only: each jump gets lower, so this ends. No name begins in the header.
+        if (target >= lowest || target < kHeaderSize) ok_ = false;
         lowest = at_ = target;
         continue;
       }
@@ -149,7 +150,9 @@ void read_edns(Reader& r, unsigned records, Query& q) {
     auto ttl = r.u32();
     (void)r.bytes(r.u16());
     if (type == kOpt && r.ok()) {
+      if (q.edns) q.problem = kFormErr;  // there may be one (RFC 6891, 6.1.1)
       q.edns = true;
+      if (q.problem == kNoError && (ttl >> 16 & 0xff) != 0) q.problem = kBadVers;
       q.dnssec_ok = ttl & 0x8000;
       q.udp_limit = std::clamp<std::size_t>(size, kPlainUdpLimit, kOurUdpLimit);
     }
@@ -179,7 +182,8 @@ std::optional<Query> read_query(std::string_view packet) {
   q.recursion_desired = flags & 0x0100;
   q.passed_flags = flags & 0x0030;
   unsigned questions = r.u16(), answers = r.u16(), authorities = r.u16(), additional = r.u16();
-  if ((flags >> 11 & 0xf) != 0) {
+  q.opcode = static_cast<std::uint8_t>(flags >> 11 & 0xf);
+  if (q.opcode != 0) {
     q.problem = kNotImp;
     return q;
   }
@@ -231,7 +235,7 @@ std::string write_response(const Query& q, const Answer& a, std::size_t limit) {
   constexpr std::size_t kOptSize = 11;
   Writer w(limit - (q.edns ? kOptSize : 0));
   put16(w.out, q.id);
-  put16(w.out, 0x8000u | (a.authoritative ? 0x0400u : 0) | (q.recursion_desired ? 0x0100u : 0) | 0x0080u | a.rcode);
+  put16(w.out, 0x8000u | unsigned(q.opcode) << 11 | (a.authoritative ? 0x0400u : 0) | (q.recursion_desired ? 0x0100u : 0) | 0x0080u | (a.rcode & 0xfu));
   put16(w.out, q.question.empty() ? 0 : 1);
   w.out.append(6, '\0');
   w.out += q.question;
@@ -256,7 +260,7 @@ std::string write_response(const Query& q, const Answer& a, std::size_t limit) {
     w.out.push_back('\0');
     put16(w.out, kOpt);
     put16(w.out, kOurUdpLimit);
-    put32(w.out, 0);
+    put32(w.out, std::uint32_t(a.rcode >> 4) << 24 | (q.dnssec_ok ? 0x8000u : 0));
     put16(w.out, 0);
     ++counts[2];
   }

@@ -24,9 +24,19 @@ enum Type : std::uint16_t {
   kAaaa = 28,
   kSrv = 33,
   kOpt = 41,
+  kIxfr = 251,
+  kAxfr = 252,
   kAny = 255,
 };
-enum Rcode : std::uint8_t { kNoError = 0, kFormErr = 1, kServFail = 2, kNxDomain = 3, kNotImp = 4, kRefused = 5 };
+enum Rcode : std::uint8_t {
+  kNoError = 0,
+  kFormErr = 1,
+  kServFail = 2,
+  kNxDomain = 3,
+  kNotImp = 4,
+  kRefused = 5,
+  kBadVers = 16,  // of EDNS: its upper bits stand in the OPT record
+};
 
 inline constexpr std::size_t kHeaderSize = 12;
 inline constexpr std::size_t kPlainUdpLimit = 512;  // without EDNS
@@ -34,10 +44,11 @@ inline constexpr std::size_t kOurUdpLimit = 1232;   // what fits every path (DNS
 
 struct Query {
   std::uint16_t id = 0;
+  std::uint8_t opcode = 0;  // 0: a standard query; the answer repeats it
   bool recursion_desired = false;
   std::uint16_t passed_flags = 0;  // AD and CD, for upstream
   bool dnssec_ok = false;
-  Rcode problem = kNoError;  // why it cannot be answered: kFormErr, kNotImp
+  Rcode problem = kNoError;  // why it cannot be answered: kFormErr, kNotImp, kBadVers
   std::string question;      // as it came: name, type, class
   std::string name;
   std::uint16_t type = 0, klass = 0;

@@ -31,12 +31,23 @@ TEST(DnsWire, ReadsAQuery) {
   EXPECT_EQ(edns->passed_flags, 0x20);
 }
 
+TEST(DnsWire, EdnsOfAnotherVersionIsToldSo) {
+  const std::string opt = "\0\0\x29\x10\0\0\1\x80\0\0\0"s;
+  auto q = *read_query(query(kQuestion + opt, 0x0100, 1));
+  EXPECT_EQ(q.problem, kBadVers);
+  auto said = write_response(q, {.rcode = q.problem, .authoritative = false}, kPlainUdpLimit);
+  EXPECT_EQ(said[3] & 0xf, 0);                                     // the lower bits of 16
+  EXPECT_EQ(said.substr(said.size() - 6), "\1\0\x80\0\0\0"s);  // the upper ones; our version; DO is given back
+  EXPECT_EQ(read_query(query(kQuestion + opt + opt, 0x0100, 2))->problem, kFormErr);
+}
+
 TEST(DnsWire, BadQueries) {
   EXPECT_FALSE(read_query("short"));
   EXPECT_FALSE(read_query(query(kQuestion, 0x8100)));                    // an answer
   EXPECT_EQ(read_query(query(kQuestion, 0x2800))->problem, kNotImp);     // an update
   EXPECT_EQ(read_query(query("\3web"s))->problem, kFormErr);             // ends inside
   EXPECT_EQ(read_query(query("\xc0\x0c\0\1\0\1"s))->problem, kFormErr);  // points at itself
+  EXPECT_EQ(read_query(query("\3web\xc0\2\0\1\0\1"s))->problem, kFormErr);  // points into the header
   EXPECT_EQ(read_query(query("\x7f\0\1\0\1"s))->problem, kFormErr);
   EXPECT_EQ(read_query(query(kQuestion, 0x0100, 1))->problem, kFormErr);  // a record is missing
 }
