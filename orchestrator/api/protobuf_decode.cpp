@@ -130,7 +130,7 @@ class Decoder {
     LAB_TRY(const auto bytes, in.bytes());
     auto& object = out.emplace(f.name, json::Object()).first->value().get_object();
     WireReader entry(bytes, at);
-    std::string_view key;
+    std::string_view key = "";  // never null: it is copied from, even when empty
     json::Value value = zero_of(f);
     while (!entry.done()) {
       LAB_TRY(const auto tag, entry.tag());

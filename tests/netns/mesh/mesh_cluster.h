@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <random>
@@ -148,6 +149,39 @@ struct MeshCluster {
       }
       return {};
     }));
+  }
+  // Datagrams of all lengths up to a frame's, to this port; every second one begins with `head`.
+  void throw_datagrams(const std::string& from, const std::string& to, std::uint16_t port,
+                       const std::string& head = {}) {
+    must(in_netns(box.ns(from), [&]() -> Result<void> {
+      std::mt19937 random(port);
+      int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+      sockaddr_in peer{.sin_family = AF_INET,
+                       .sin_port = htons(port),
+                       .sin_addr = {htonl(IpAddress::parse(to)->v4_value())},
+                       .sin_zero = {}};
+      for (unsigned i = 0; i < 600; ++i) {
+        std::string bytes = i % 2 ? head : "";
+        for (unsigned n = i * 2; n > 0; --n) bytes += static_cast<char>(random());
+        (void)!::sendto(fd, bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&peer), sizeof peer);
+      }
+      ::close(fd);
+      return {};
+    }));
+  }
+  // The same at the agent's own socket, where the plugin and `lab net` speak HTTP.
+  void throw_at_socket(int i) {
+    std::mt19937 random(7);
+    for (unsigned n = 0; n < 100; ++n) {
+      int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      sockaddr_un at{.sun_family = AF_UNIX, .sun_path = {}};
+      (dir(i) + "/agent.sock").copy(at.sun_path, sizeof at.sun_path - 1);
+      EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+      std::string bytes = n % 2 ? "POST /v1/pods HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n{\"container" : "";
+      for (unsigned k = n; k > 0; --k) bytes += static_cast<char>(random());
+      (void)!::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      ::close(fd);
+    }
   }
 
  private:

@@ -163,5 +163,22 @@ TEST_F(MeshTest, GarbageOnThePortHarmsNobody) {
   EXPECT_TRUE(c.knows(3, 3));
 }
 
+// UDP of the sleeve, VXLAN of the kernel (with frames inside that are none), heartbeats, the plugin's socket.
+TEST_F(MeshTest, GarbageOnEveryOtherPortHarmsNobody) {
+  start_all();
+  c.add_pod(1, "a");
+  auto b = c.add_pod(2, "b");
+  ASSERT_TRUE(c.ping("a", b));
+  auto agent = c.agents.at("n1");
+  const std::string vxlan("\x08\0\0\0\0\0\1\0", 8), frame = vxlan + "\xff\xff\xff\xff\xff\xff";
+  for (int port : {6783, 6784, 6785, 8472}) c.throw_datagrams("n3", c.address(1), std::uint16_t(port), frame);
+  c.throw_at_socket(1);
+  EXPECT_TRUE(c.ping("a", b));
+  EXPECT_EQ(::kill(agent, 0), 0);
+  for (int i = 1; i <= 3; ++i) EXPECT_TRUE(c.knows(i, 3)) << c.report_text(i);
+  EXPECT_LT(c.log(1).size(), 20000u) << "a flood of lines";
+  EXPECT_TRUE(c.ping("a", c.add_pod(1, "later")));
+}
+
 }  // namespace
 }  // namespace lab

@@ -1,5 +1,7 @@
 // Nodes that share one range of pod addresses through the ring, without an API server: real agents, real packets.
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include "tests/netns/mesh/mesh_cluster.h"
 
@@ -12,6 +14,7 @@ using test::MeshCluster;
 struct RingNodes : testing::Test {
   MeshCluster c{4};
   std::map<std::string, int> pods;  // address -> node
+  std::map<std::string, std::string> names;
 
   void start(int i, const std::string& founders, std::vector<std::string> peers = {}) {
     std::vector<std::string> argv{
@@ -35,8 +38,10 @@ struct RingNodes : testing::Test {
     auto address = c.add_pod(i, name);
     EXPECT_TRUE(address.starts_with("10.99.0.")) << address;
     EXPECT_TRUE(pods.emplace(address, i).second) << address << " is given twice";
+    names[name] = address;
     return address;
   }
+  std::string address_of(const std::string& name) { return names.at(name); }
 };
 
 TEST_F(RingNodes, AgreeAtFirstStartAndPodsReachEachOther) {
@@ -105,6 +110,31 @@ TEST_F(RingNodes, CutOffBothSidesGoOnAndADeadNodesSpaceIsTakenOver) {
   EXPECT_EQ(remove().out, "{}");
   EXPECT_TRUE(eventually([&] { return owned(1) == before + lost; }, 60)) << c.report_text(1);
   EXPECT_EQ(owned(1) + owned(2), 256);
+}
+
+// The times of these agents are a third of life's and less: what is eight seconds here is half a minute there, and more
+// than it takes to call a peer dead. Splits of all lengths, with crashes in between, are in tests/simulation/ring.
+TEST_F(RingNodes, HalfTheNodesAreCutOffWhilePodsAreCreatedOnBothSides) {
+  for (int i = 1; i <= 4; ++i) start(i, "n1,n2,n3,n4", i > 1 ? std::vector{c.address(1)} : std::vector<std::string>{});
+  for (int i = 1; i <= 4; ++i) ASSERT_TRUE(c.routes_to(i, 3)) << c.report_text(i) << c.log(i);
+  add(1, "a1");
+  add(4, "a4");
+  for (int left : {1, 2}) {
+    for (int right : {3, 4}) c.cut(left, right);
+  }
+  for (int i = 1; i <= 4; ++i) ASSERT_TRUE(eventually([&] { return c.reachable(i) == 2; }, 60)) << c.report_text(i);
+  auto since = std::chrono::steady_clock::now();
+  for (int round = 0; std::chrono::steady_clock::now() - since < std::chrono::seconds(5); ++round) {
+    for (int i = 1; i <= 4; ++i) add(i, "p" + std::to_string(i) + std::to_string(round));
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+  EXPECT_TRUE(c.ping("p10", address_of("p20")));  // within each half they talk
+  EXPECT_TRUE(c.ping("p30", address_of("p40")));
+  for (int left : {1, 2}) c.heal(left);
+  for (int i = 1; i <= 4; ++i) EXPECT_TRUE(c.knows(i, 4)) << c.report_text(i);
+  EXPECT_TRUE(c.ping("p10", address_of("p30")));
+  EXPECT_TRUE(c.ping("p40", address_of("p20")));
+  EXPECT_TRUE(c.ping("a1", address_of("a4")));
 }
 
 }  // namespace
