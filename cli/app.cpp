@@ -78,7 +78,8 @@ Result<void> deploy(const Invocation& in) {
   if (webui)
     for (const auto& port : json::list(*webui, "spec", "ports"))
       if (auto node_port = json::num(port, "nodePort"))
-        std::printf("\nIts page: http://%s:%lld/\n", profile.nodes[0].address.c_str(), static_cast<long long>(node_port));
+        std::printf(profile.network.isolated() ? "\nIts page, seen from the nodes: http://%s:%lld/\n" : "\nIts page: http://%s:%lld/\n",
+                    profile.nodes[0].address.c_str(), static_cast<long long>(node_port));
   return {};
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "bootstrap/local/lab.h"
+#include "bootstrap/node/network_namespace.h"
 #include "cli/groups.h"
 #include "cli/report.h"
 #include "labs/compose/logs.h"
@@ -84,6 +85,7 @@ Result<void> up(const Invocation& in) {
     return print_states(runner, project.name);
   }
   {
+    LAB_TRY(auto inside, bootstrap::InNetwork::enter(runner.network()));
     compose::LogFollower logs(runner.cluster().config(), project.name, {}, printer(project));
     int signal = 0;
     sigwait(&signals, &signal);
@@ -112,6 +114,7 @@ Result<void> logs(const Invocation& in) {
   LAB_TRY(auto runner, compose::Runner::open(in.get("profile")));
   const auto print = printer(project);
   if (in.flag("follow")) {
+    LAB_TRY(auto inside, bootstrap::InNetwork::enter(runner.network()));
     compose::LogFollower follower(runner.cluster().config(), project.name, in.arguments(), print);
     int signal = 0;
     sigwait(&signals, &signal);

@@ -8,6 +8,7 @@
 #include "base/subprocess.h"
 #include "bootstrap/local/lab.h"
 #include "bootstrap/local/steps.h"
+#include "bootstrap/node/network_namespace.h"
 #include "cli/groups.h"
 #include "cli/report.h"
 
@@ -17,18 +18,20 @@ namespace {
 
 enum class Use { kPrint, kAsk };
 
-Result<std::string> kubeconfig_of(const std::string& profile_name, Use use) {
-  LAB_TRY(auto profile, bootstrap::load_profile(profile_name));
+Result<std::string> kubeconfig_of(const bootstrap::Profile& profile, Use use) {
   LAB_TRY(auto driver, bootstrap::make_driver(profile));
   if (use == Use::kAsk) LAB_CHECK(bootstrap::refuse_paused(*driver, profile));   // nobody would answer
   return bootstrap::admin_kubeconfig(profile, *driver);
 }
 
-int kubeconfig(const Invocation& in) {
-  auto text = kubeconfig_of(in.get("profile"), Use::kPrint);
-  if (!text) return report(text.error());
-  std::fputs(text->c_str(), stdout);
-  return kDone;
+Result<void> kubeconfig(const Invocation& in) {
+  LAB_TRY(auto profile, bootstrap::load_profile(in.get("profile")));
+  LAB_TRY(auto text, kubeconfig_of(profile, Use::kPrint));
+  std::fputs(text.c_str(), stdout);
+  if (profile.network.isolated())
+    std::fprintf(stderr, "note: the lab is isolated: from here its addresses are not reached. Use lab kubectl -p %s ..., or lab shell -p %s %s\n",
+                 profile.name.c_str(), profile.name.c_str(), profile.nodes[0].name.c_str());
+  return {};
 }
 
 Result<void> exec_kubectl(std::vector<std::string> words) {
@@ -40,7 +43,9 @@ Result<void> exec_kubectl(std::vector<std::string> words) {
   if (!words.empty() && words[0] == "--") words.erase(words.begin());
   if (!find_in_path("kubectl"))
     return fail(Code::kNotFound, "kubectl is not installed on this machine", "apt-get install kubernetes-client");
-  LAB_TRY(auto text, kubeconfig_of(profile, Use::kAsk));
+  LAB_TRY(auto lab, bootstrap::load_profile(profile));
+  LAB_TRY(auto text, kubeconfig_of(lab, Use::kAsk));
+  LAB_CHECK(bootstrap::move_into(lab.network));
   // The credentials go through memory: no file of them is left behind, however kubectl ends.
   int fd = ::memfd_create("kubeconfig", 0);
   if (fd < 0 || ::write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) return fail_errno("hold the kubeconfig");
@@ -60,7 +65,8 @@ Commands kubectl_commands() {
       {.path = "kubectl", .summary = "Run kubectl against the lab", .details = "lab kubectl [-p PROFILE] ARGUMENTS...",
        .run = [](const Invocation& in) { return finish(exec_kubectl(in.arguments())); }, .passes_rest = true},
       {.path = "kubeconfig", .summary = "Print the lab's kubeconfig",
-       .options = {{.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"}}, .run = kubeconfig},
+       .options = {{.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"}},
+       .run = [](const Invocation& in) { return finish(kubeconfig(in)); }},
   };
 }
 

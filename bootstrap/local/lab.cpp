@@ -11,7 +11,11 @@
 #include "bootstrap/common/address.h"
 #include "bootstrap/common/images.h"
 #include "bootstrap/local/kubeconfig_merge.h"
+#include "bootstrap/local/lab_kubeconfig.h"
 #include "bootstrap/local/steps.h"
+#include "bootstrap/node/storage.h"
+#include "bootstrap/node/network_lock.h"
+#include "bootstrap/node/network_namespace.h"
 #include "bootstrap/snapshot/snapshots.h"
 #include "pki/bootstrap_token.h"
 #include "pki/kubeconfig.h"
@@ -81,6 +85,8 @@ std::vector<std::string> init_command(const Profile& p, const std::string& certi
   std::vector<std::string> out{"lab", "init", "--apiserver-advertise-address", p.nodes[0].address, "--node-name", p.nodes[0].name, "--token", p.token,
           "--token-ttl", "0", "--no-taint", "--node-monitor-grace-period", std::to_string(p.node_grace_seconds) + "s",
           "--default-toleration-seconds", std::to_string(p.pod_toleration_seconds), "--skip-phases", "images,show-join-command"};
+  if (p.encrypt) out.push_back("--encrypt");
+  if (p.ipam != "podcidr") out.insert(out.end(), {"--ipam", p.ipam});
   if (p.masters > 1)
     out.insert(out.end(), {"--store", "etcd", "--upload-certs", "--certificate-key", certificate_key, "--control-plane-endpoint", kControlPlaneName});
   return out;
@@ -137,6 +143,36 @@ Result<void> plan_masters(Profile& p, const StartOptions& o, bool existing) {
   return {};
 }
 
+// A pod network is chosen once: nodes of two kinds would not hear each other.
+Result<void> plan_pod_network(Profile& p, const StartOptions& o, bool existing) {
+  const std::string anew = "make it anew: lab delete" + profile_flag(p.name) + ", lab start";
+  if (existing && o.encrypt && !p.encrypt)
+    return fail(Code::kInvalid, "lab \"" + p.name + "\" was made without encryption, which cannot be changed", anew + " --encrypt");
+  if (existing && !o.ipam.empty() && o.ipam != p.ipam)
+    return fail(Code::kInvalid, "lab \"" + p.name + "\" was made with --ipam " + p.ipam + ", which cannot be changed", anew + " --ipam " + o.ipam);
+  if (existing) return {};
+  p.encrypt = o.encrypt;
+  if (!o.ipam.empty()) p.ipam = o.ipam;
+  return {};
+}
+
+Result<void> plan_isolation(Profile& p, const StartOptions& o, bool existing) {
+  const bool limited = (o.limits && *o.limits != LabLimits{}) || o.user_namespace;
+  if (limited && p.driver != "namespace")
+    return fail(Code::kInvalid, "a lab of the driver \"" + p.driver + "\" has no limits as a whole", "its machines have --memory and --cpus");
+  if (existing && o.user_namespace && p.isolation.users.empty())
+    return fail(Code::kInvalid, "the nodes of lab \"" + p.name + "\" were made without user namespaces, which cannot be changed",
+                "make it anew: lab delete" + profile_flag(p.name) + ", lab start --userns");
+  if (o.limits) p.isolation.limits = *o.limits;
+  if (existing || !o.user_namespace) return {};
+  std::vector<UserRange> others;
+  LAB_TRY(auto names, list_profiles());
+  for (const auto& name : names)
+    if (auto other = load_profile(name)) others.push_back(other->isolation.users);
+  LAB_TRY(p.isolation.users, choose_users(others));
+  return {};
+}
+
 Result<void> plan_nodes(Profile& p, const StartOptions& o) {
   const std::size_t wanted = o.nodes > 0 ? static_cast<std::size_t>(o.nodes) : std::max<std::size_t>(p.nodes.size(), 1);
   if (wanted > kLastNode - kFirstNode) return fail(Code::kInvalid, "at most " + std::to_string(kLastNode - kFirstNode) + " nodes fit into a lab");
@@ -157,16 +193,40 @@ Result<Profile> make_profile(const StartOptions& o) {
   Profile p;
   p.name = o.profile;
   p.driver = o.driver;
-  std::vector<LabNetwork> others;
-  LAB_TRY(auto names, list_profiles());
-  for (const auto& name : names)
-    if (auto other = load_profile(name)) others.push_back(other->network);
-  LAB_TRY(p.network, choose_network(others));
+  if (o.isolated || !o.from.empty()) {
+    if (p.driver != "namespace")
+      return fail(Code::kInvalid, "only labs of the driver \"namespace\" can be isolated, or started from another's snapshot",
+                  "leave --driver out");
+    p.network = isolated_network(p.layout().network_file());
+  } else {
+    std::vector<LabNetwork> others;
+    LAB_TRY(auto names, list_profiles());
+    for (const auto& name : names)
+      if (auto other = load_profile(name)) others.push_back(other->network);
+    LAB_TRY(p.network, choose_network(others));
+    LAB_TRY(p.forwarding_before, read_sysctl(kForwarding));
+  }
   p.token = pki::BootstrapToken::generate().text();
   p.node_grace_seconds = o.node_grace_seconds;
   p.pod_toleration_seconds = o.pod_toleration_seconds;
-  LAB_TRY(p.forwarding_before, read_sysctl(kForwarding));
+  if (!o.from.empty()) {
+    LAB_CHECK(take_origin(p, o.from));
+    for (auto& node : p.nodes) {
+      if (o.memory_bytes > 0) node.memory_bytes = o.memory_bytes;
+      if (o.cpus > 0) node.cpus = o.cpus;
+    }
+  }
   return p;
+}
+
+// What a lab is made with and keeps.
+Result<void> refuse_another_kind(const Profile& p, const StartOptions& o) {
+  const std::string anew = "choose another name with --profile, or delete it: lab delete" + profile_flag(p.name);
+  if (o.isolated && !p.network.isolated())
+    return fail(Code::kConflict, "lab \"" + p.name + "\" is there already and is not isolated, which cannot be changed", anew);
+  if (!o.from.empty() && o.from != p.from)
+    return fail(Code::kConflict, "lab \"" + p.name + "\" is there already, and was not started from " + o.from, anew);
+  return {};
 }
 
 Result<Reborn> nodes_not_running(const Profile& p, NodeDriver& driver) {
@@ -189,23 +249,23 @@ Result<std::string> admin_kubeconfig(const Profile& p, NodeDriver& driver) {
   auto text = read_from_master(p, driver, "/etc/kubernetes/admin.conf");
   if (!text && text.error().code == Code::kNotFound && !p.nodes.empty())
     return fail(Code::kNotFound, "node " + p.nodes[0].name + " is no master yet", "run lab start, or kubeadm init in its shell");
-  if (!text || p.masters == 1) return text;
-  // Outside of the nodes nobody knows the masters' common name: the first one that runs stands for them.
-  LAB_TRY(auto states, driver.list());
-  for (std::size_t i = 0; i < p.nodes.size() && is_master(p, i); ++i)
-    for (const auto& s : states)
-      if (s.spec.name == p.nodes[i].name && s.running) {
-        const std::string name = std::string("https://") + kControlPlaneName + ":";
-        if (auto at = text->find(name); at != std::string::npos) text->replace(at, name.size(), "https://" + p.nodes[i].address + ":");
-        return text;
-      }
-  return text;
+  if (!text) return text;
+  std::string address = p.nodes[0].address;
+  // Of several masters the first that runs; outside of the nodes nobody knows their common name.
+  if (p.masters > 1) {
+    LAB_TRY(auto states, driver.list());
+    auto runs = [&](const NodeSpec& n) { return std::any_of(states.begin(), states.end(), [&](const NodeState& s) { return s.running && s.spec.name == n.name; }); };
+    auto first = std::find_if(p.nodes.begin(), p.nodes.begin() + p.masters, runs);
+    if (first != p.nodes.begin() + p.masters) address = first->address;
+  }
+  return lab_kubeconfig(*text, address);
 }
 
 Result<std::unique_ptr<Cluster>> open_cluster(const Profile& p, NodeDriver& driver) {
   LAB_CHECK(refuse_paused(driver, p));
   LAB_TRY(auto text, admin_kubeconfig(p, driver));
   LAB_TRY(auto config, client::parse_kubeconfig(text));
+  LAB_TRY(auto inside, InNetwork::enter(p.network));   // the client's own thread begins there, and stays
   return Cluster::connect(std::move(config));
 }
 
@@ -215,11 +275,12 @@ Result<void> start_lab(const StartOptions& o) {
   auto existing = load_profile(o.profile);
   if (!existing && existing.error().code != Code::kNotFound) return std::unexpected(std::move(existing).error());
   Profile p;
-  std::optional<ProfileLock> choosing;
+  std::optional<NetworkLock> choosing;
   if (existing) {
     p = std::move(*existing);
+    LAB_CHECK(refuse_another_kind(p, o));
   } else {
-    LAB_TRY(auto taken, ProfileLock::take_networks());
+    LAB_TRY(auto taken, NetworkLock::take());
     choosing.emplace(std::move(taken));
     LAB_TRY(p, make_profile(o));
   }
@@ -227,7 +288,10 @@ Result<void> start_lab(const StartOptions& o) {
     LAB_TRY(auto restoring, make_driver(p));
     LAB_CHECK(complete_restore(p, *restoring, progress));
   }
-  LAB_CHECK(plan_masters(p, o, existing.has_value()));
+  const bool made_before = existing.has_value() || !p.from.empty();   // here, or as the lab that this one begins as
+  LAB_CHECK(plan_masters(p, o, made_before));
+  LAB_CHECK(plan_pod_network(p, o, made_before));
+  LAB_CHECK(plan_isolation(p, o, existing.has_value()));
   LAB_CHECK(plan_nodes(p, o));
   LAB_TRY(auto driver, make_driver(p));
   LAB_TRY(bool paused, driver->paused());
@@ -235,12 +299,13 @@ Result<void> start_lab(const StartOptions& o) {
     progress.step("unpause", "Letting the paused nodes go on");
     LAB_CHECK(driver->unpause());
   }
-  progress.step("network", "Bridge " + p.network.bridge + ", " + p.network.subnet.text());
+  progress.step("network", "Bridge " + p.network.bridge + ", " + p.network.subnet.text() + (p.network.isolated() ? ", isolated" : ""));
   LAB_CHECK(save_profile(p));   // first: whatever is made from here on, delete knows of it
   choosing.reset();
   LAB_CHECK(driver->prepare());
   LAB_CHECK(sweep_snapshots(p.layout()));   // what a save or restore that was killed has left
-  LAB_CHECK(set_sysctl(kForwarding, "1"));
+  if (!p.network.isolated()) LAB_CHECK(set_sysctl(kForwarding, "1"));
+  if (p.copying) LAB_CHECK(copy_origin(p, progress));
 
   progress.step("nodes", "Starting " + std::to_string(p.nodes.size()) + " nodes");
   LAB_TRY(auto reborn, nodes_not_running(p, *driver));
@@ -249,15 +314,17 @@ Result<void> start_lab(const StartOptions& o) {
   auto images = std::async(std::launch::async, [&]() -> Result<void> {
     return for_each_parallel(p.nodes, [&](const NodeSpec& n) { return import_bundle(p, *driver, n.name); });
   });
+  // A lab that began as one of empty nodes stays that until somebody makes a cluster of them.
+  const bool initialise = o.initialise && (p.from.empty() || is_member(*driver, p.nodes[0].name));
   Result<void> cluster_up;
-  if (o.initialise) cluster_up = bring_up_cluster(p, *driver, progress);
+  if (initialise) cluster_up = bring_up_cluster(p, *driver, progress);
   progress.step("images", "Importing the bundled images");
   auto imported = images.get();
   LAB_CHECK(cluster_up);
   LAB_CHECK(imported);
-  if (!o.initialise) {
+  if (!initialise) {
     progress.done();
-    std::printf("\nThe nodes are up and empty. Enter one with: lab shell %s\n", p.nodes[0].name.c_str());
+    std::printf("\nThe nodes are up and empty. Enter one with: lab shell%s %s\n", profile_flag(p.name).c_str(), p.nodes[0].name.c_str());
     return {};
   }
   progress.step("ready", "Waiting for all nodes to be Ready");
@@ -265,7 +332,10 @@ Result<void> start_lab(const StartOptions& o) {
   LAB_CHECK(wait_nodes_ready(*cluster, p, progress, reborn));
   if (o.merge_kubeconfig) LAB_CHECK(merge_user_kubeconfig(p, *driver, progress));
   progress.done();
-  std::printf("\nDone! Lab \"%s\" runs %zu nodes. kubectl is configured to use it: kubectl get nodes\n", p.name.c_str(), p.nodes.size());
+  if (p.network.isolated()) std::printf("\nIt is isolated: nothing but lab's own commands leads into it from here.");
+  const std::string use = p.kubeconfig.empty() ? "Its own kubectl: lab kubectl" + (p.name == "lab" ? "" : " -p " + p.name) + " get nodes"
+                                               : "kubectl is configured to use it: kubectl get nodes";
+  std::printf("\nDone! Lab \"%s\" runs %zu nodes. %s\n", p.name.c_str(), p.nodes.size(), use.c_str());
   return {};
 }
 
@@ -288,7 +358,12 @@ Result<void> delete_lab(const std::string& profile) {
   LAB_TRY(auto driver, make_driver(p));
   LAB_CHECK(driver->remove_all());
   LAB_CHECK(forget_profile(profile));
+  if (!p.images.empty()) LAB_CHECK(drop_unused_images());
   LAB_TRY(auto others, list_profiles());
+  std::erase_if(others, [](const std::string& name) {
+    auto other = load_profile(name);
+    return other && other->network.isolated();   // needs no forwarding here
+  });
   if (others.empty() && p.forwarding_before == "0") LAB_CHECK(set_sysctl(kForwarding, "0"));
   return {};
 }
@@ -325,6 +400,13 @@ Result<std::vector<NodeStatus>> lab_status(const std::string& profile) {
     out.push_back(std::move(s));
   }
   return out;
+}
+
+Result<LabUsage> lab_usage(const Profile& p) {
+  if (p.driver != "namespace") return LabUsage{};
+  LAB_TRY(auto usage, cgroup_usage("lab/" + p.name));
+  usage.disk_bytes = storage_use(p.layout()).used_bytes;
+  return usage;
 }
 
 Result<std::string> add_node(const std::string& profile, const std::string& name) {

@@ -4,6 +4,7 @@
 // the next start completes it, delete removes whatever there is.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,17 @@ struct StartOptions {
   std::string driver = "namespace";
   int nodes = 3;                         // 0: as many as there are
   int masters = 0;                       // of these, for a new lab; 0: one, or as many as there are
+  bool encrypt = false;                  // what pods send to other nodes; for a new lab
+  std::string ipam;                      // "podcidr" or "ring", for a new lab; "": podcidr, or as it is
+  // A new lab whose network has no way in or out (node/network.h): any number of them may have the same addresses.
+  bool isolated = false;
+  // "PROFILE/SNAPSHOT" of another isolated lab: the new one begins as that one was, with its names, addresses,
+  // certificates and keys, and is isolated, too. `nodes` 0: as many as that one had. Its images are shared, not copied.
+  std::string from;
   std::uint64_t memory_bytes = 0;        // per node
   double cpus = 0;
+  std::optional<LabLimits> limits;       // of the lab as a whole; nothing: as they were, none for a new one
+  bool user_namespace = false;           // root in its nodes is an ordinary user of this machine; for a new lab
   bool initialise = true;                // false: empty nodes, for doing init and join by hand
   bool merge_kubeconfig = true;
   int node_grace_seconds = 8, pod_toleration_seconds = 5;
@@ -33,6 +43,9 @@ struct NodeStatus {
   std::string host, kubelet, apiserver, kubeconfig;   // minikube's words; apiserver is empty on workers
 };
 Result<std::vector<NodeStatus>> lab_status(const std::string& profile);
+
+// What the lab takes now, with what its own disk holds. Zeros while it does not run.
+Result<LabUsage> lab_usage(const Profile& profile);
 
 Result<std::string> add_node(const std::string& profile, const std::string& name);   // the name it has
 Result<void> delete_node(const std::string& profile, const std::string& name);

@@ -24,7 +24,7 @@ Result<LabLayout> open_storage(const Profile& p) {
   if (p.driver != "namespace")
     return fail(Code::kInvalid, "nodes of the driver \"" + p.driver + "\" have no snapshots here",
                 "use the driver's own: virsh snapshot-create");
-  LAB_CHECK(make_storage(p.layout()));
+  LAB_CHECK(make_storage(p.layout(), p.isolation.limits.disk_bytes));
   return p.layout();
 }
 
@@ -62,31 +62,18 @@ Result<void> start_nodes(const Profile& p, NodeDriver& driver, Progress& progres
   return wait_nodes_ready(*cluster, p, progress, reborn);
 }
 
-// What the snapshot knows of the lab's nodes. The lab's place on this machine stays what it is.
-Result<void> take_nodes_of(Profile& p, const Snapshot& snapshot) {
-  const Profile then = decode_profile(p.name, snapshot.lab);
-  if (then.network.subnet.text() != p.network.subnet.text())
-    return fail(Code::kInvalid,
-                "snapshot \"" + snapshot.name + "\" is of a lab on " + then.network.subnet.text() +
-                    ", this one is on " + p.network.subnet.text(),
-                "nodes cannot take their addresses along; make the lab anew: lab delete, lab start");
-  p.nodes = then.nodes;
-  p.masters = then.masters;
-  p.token = then.token;
-  p.node_grace_seconds = then.node_grace_seconds;
-  p.pod_toleration_seconds = then.pod_toleration_seconds;
-  return {};
-}
-
 // From the moment at which the profile says `restoring` it only goes forward: each step may be done again.
 Result<Snapshot> restore_with_lock(Profile& p, NodeDriver& driver, const std::string& name, Progress& progress) {
   LAB_TRY(auto layout, open_storage(p));
-  LAB_TRY(auto snapshot, find_snapshot(layout, name));
+  LAB_TRY(auto source, find_source(p, layout, name));
+  const Snapshot& snapshot = source.snapshot;
   Profile restored = p;
   LAB_CHECK(take_nodes_of(restored, snapshot));
+  p.images = restored.images;
   progress.step("snapshot", "Copying snapshot " + name + " of " + snapshot.created);
   LAB_CHECK(sweep_snapshots(layout));
-  LAB_CHECK(stage_snapshot(layout, snapshot, layout));
+  LAB_CHECK(stage_source(p, source, layout));
+  restored.images = p.images;
   p.restoring = restored.restoring = name;
   LAB_CHECK(save_profile(p));
   progress.step("nodes", "Exchanging " + std::to_string(snapshot.nodes.size()) + " nodes");

@@ -38,6 +38,19 @@ NodeSpec decode_node(const json::Value& v) {
           .shared_master = json::flag(v, "sharedMaster")};
 }
 
+json::Object encode(const LabLimits& l) {
+  return {{"memory", l.memory_bytes}, {"cpus", l.cpus}, {"pids", l.pids}, {"disk", l.disk_bytes}};
+}
+
+LabLimits decode_limits(const json::Value& v) {
+  auto bytes = [&](const char* name) { return static_cast<std::uint64_t>(std::max<std::int64_t>(json::num(v, name), 0)); };
+  const auto& cpus = json::at(v, "cpus");
+  return {.memory_bytes = bytes("memory"),
+          .cpus = cpus.is_double() ? cpus.get_double() : static_cast<double>(json::as_int(cpus)),
+          .pids = bytes("pids"),
+          .disk_bytes = bytes("disk")};
+}
+
 }  // namespace
 
 Result<void> check_profile_name(const std::string& name) {
@@ -65,15 +78,23 @@ Profile decode_profile(const std::string& name, const json::Value& v) {
   p.driver = json::str(v, "driver");
   p.network.bridge = json::str(v, "bridge");
   if (auto subnet = Cidr::parse(json::str(v, "subnet"))) p.network.subnet = *subnet;
+  if (json::flag(v, "isolated")) p.network.netns = p.layout().network_file();
   for (const auto& n : json::list(v, "nodes")) p.nodes.push_back(decode_node(n));
   p.masters = static_cast<int>(std::max<std::int64_t>(json::num(v, "masters"), 1));   // absent: of an earlier version
   p.token = json::str(v, "token");
+  p.encrypt = json::flag(v, "encrypt");
+  if (json::str(v, "ipam") == "ring") p.ipam = "ring";
   p.kubeconfig = json::str(v, "kubeconfig");
   p.kubeconfig_made = json::flag(v, "kubeconfigMade");
   p.forwarding_before = json::str(v, "forwardingBefore");
   p.node_grace_seconds = static_cast<int>(json::num(v, "nodeGraceSeconds"));
   p.pod_toleration_seconds = static_cast<int>(json::num(v, "podTolerationSeconds"));
   p.restoring = json::str(v, "restoring");
+  p.isolation.limits = decode_limits(json::at(v, "limits"));
+  p.isolation.users.first = static_cast<std::uint32_t>(json::num(v, "firstUser"));
+  p.from = json::str(v, "from");
+  p.copying = json::flag(v, "copying");
+  for (const auto& id : json::list(v, "images")) p.images.emplace_back(json::as_str(id));
   return p;
 }
 
@@ -91,7 +112,15 @@ json::Value encode_profile(const Profile& p) {
                                {"forwardingBefore", p.forwarding_before},
                                {"nodeGraceSeconds", p.node_grace_seconds},
                                {"podTolerationSeconds", p.pod_toleration_seconds}};
+  if (p.encrypt) json::set(v, true, "encrypt");
+  if (p.ipam != "podcidr") json::set(v, p.ipam, "ipam");
+  if (p.network.isolated()) json::set(v, true, "isolated");
+  if (!p.from.empty()) json::set(v, p.from, "from");
+  if (p.copying) json::set(v, true, "copying");
+  if (!p.images.empty()) json::set(v, json::Array(p.images.begin(), p.images.end()), "images");
   if (!p.restoring.empty()) json::set(v, p.restoring, "restoring");
+  if (p.isolation.limits != LabLimits{}) json::set(v, encode(p.isolation.limits), "limits");
+  if (!p.isolation.users.empty()) json::set(v, p.isolation.users.first, "firstUser");
   return v;
 }
 
@@ -125,7 +154,7 @@ Result<void> forget_profile(const std::string& name) {
 namespace {
 std::map<std::string, DriverFactory>& drivers() {
   static std::map<std::string, DriverFactory> all{
-      {"namespace", [](const Profile& p) -> Result<std::unique_ptr<NodeDriver>> { return make_namespace_driver(p.layout(), p.network); }}};
+      {"namespace", [](const Profile& p) -> Result<std::unique_ptr<NodeDriver>> { return make_namespace_driver(p.layout(), p.network, p.isolation); }}};
   return all;
 }
 }  // namespace
@@ -160,17 +189,6 @@ Result<ProfileLock> ProfileLock::take(const std::string& profile) {
   (void)!::ftruncate(fd, 0);
   (void)!::pwrite(fd, pid.data(), pid.size(), 0);
   return ProfileLock(fd);
-}
-
-Result<ProfileLock> ProfileLock::take_networks() {
-  LAB_CHECK(fs::make_dirs(kLockDirectory));
-  const std::string path = fs::join(kLockDirectory, "networks.lock");
-  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return fail_errno("open " + path);
-  ProfileLock out(fd);
-  while (::flock(fd, LOCK_EX) != 0)
-    if (errno != EINTR) return fail_errno("lock " + path);
-  return out;
 }
 
 ProfileLock::~ProfileLock() {

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "bootstrap/node/driver.h"
 #include "bootstrap/node/layout.h"
+#include "bootstrap/node/limits.h"
 #include "bootstrap/node/network.h"
 
 namespace lab::bootstrap {
@@ -21,11 +22,18 @@ struct Profile {
   std::vector<NodeSpec> nodes;           // masters first
   int masters = 1;                       // more than one share an etcd, which runs on each of them
   std::string token;                     // by which further nodes join
+  bool encrypt = false;                  // what pods send to other nodes
+  std::string ipam = "podcidr";          // where pods' addresses come from; or "ring"
   std::string kubeconfig;                // the user's file into which the context was merged; empty: none
   bool kubeconfig_made = false;          // that file did not exist before
   std::string forwarding_before;         // net.ipv4.ip_forward, put back by delete
   int node_grace_seconds = 8, pod_toleration_seconds = 5;
   std::string restoring;                 // the snapshot whose restore has begun and is not completed; empty: none
+  std::string from;                      // "PROFILE/SNAPSHOT" of the lab that this one was started from; empty: none
+  bool copying = false;                  // its files are not all there yet
+  std::vector<std::string> images;       // shared image sets that its nodes use (snapshot/image_store.h)
+
+  Isolation isolation;                   // what the lab may take as a whole, and as whom its nodes run
 
   LabLayout layout() const { return {name}; }
 };
@@ -50,8 +58,6 @@ std::string profile_flag(const std::string& profile);
 class ProfileLock {
  public:
   static Result<ProfileLock> take(const std::string& profile);
-  // Of the choice of a new lab's network, until it is written down: labs may be started at the same moment. Waited for.
-  static Result<ProfileLock> take_networks();
   ProfileLock(ProfileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   ~ProfileLock();
 

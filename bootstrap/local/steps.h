@@ -10,6 +10,7 @@
 #include "bootstrap/common/cluster.h"
 #include "bootstrap/common/progress.h"
 #include "bootstrap/local/profile.h"
+#include "bootstrap/snapshot/snapshots.h"
 
 namespace lab::bootstrap {
 
@@ -35,6 +36,24 @@ Result<void> wait_nodes_ready(Cluster& cluster, const Profile& profile, Progress
 // Puts the lab's context into the calling user's kubeconfig, and notes that in the profile. A file that cannot be
 // changed is a warning.
 Result<void> merge_user_kubeconfig(Profile& profile, NodeDriver& driver, Progress& progress);
+
+// Nodes, token and pod network are those of the snapshot; the lab's place on this machine stays what it is.
+Result<void> take_nodes_of(Profile& profile, const Snapshot& snapshot);
+
+// A snapshot to which a lab can go back: its own, or that from which it was started, which is another lab's.
+struct SnapshotSource {
+  LabLayout from;
+  Snapshot snapshot;
+};
+Result<SnapshotSource> find_source(const Profile& profile, const LabLayout& layout, const std::string& name);
+// Copies it aside in the lab. The profile is saved with the image sets that its nodes will use first.
+Result<void> stage_source(Profile& profile, const SnapshotSource& source, const LabLayout& to);
+
+// The lab begins as "PROFILE/SNAPSHOT", another isolated lab's, did: its profile; then, with that saved, its files.
+Result<void> take_origin(Profile& profile, const std::string& from);
+Result<void> copy_origin(Profile& profile, Progress& progress);
+// Image sets that no lab uses go.
+Result<void> drop_unused_images();
 
 // Conflict while the lab is paused: for verbs that would wait for ever.
 Result<void> refuse_paused(NodeDriver& driver, const Profile& profile);

@@ -20,10 +20,19 @@ namespace lab::bootstrap {
 
 namespace {
 
-constexpr std::string_view kNotControllers[] = {"rw", "ro", "relatime", "noatime", "nosuid", "nodev", "noexec",
-                                                "xattr", "clone_children", "nsdelegate", "memory_recursiveprot"};
+constexpr std::string_view kNotControllers[] = {"rw",
+                                                "ro",
+                                                "relatime",
+                                                "noatime",
+                                                "nosuid",
+                                                "nodev",
+                                                "noexec",
+                                                "xattr",
+                                                "clone_children",
+                                                "nsdelegate",
+                                                "memory_recursiveprot"};
 constexpr const char* kInitCgroup = "init";
-constexpr int kCpuPeriod = 100000;   // microseconds
+constexpr int kCpuPeriod = 100000;  // microseconds
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> out;
@@ -34,7 +43,9 @@ std::vector<std::string> split(const std::string& text, char separator) {
   return out;
 }
 
-std::string file(const std::string& dir, const std::string& name) { return fs::join(dir, name); }
+std::string file(const std::string& dir, const std::string& name) {
+  return fs::join(dir, name);
+}
 
 bool has(const Hierarchy& h, std::string_view controller) {
   return std::find(h.controllers.begin(), h.controllers.end(), controller) != h.controllers.end();
@@ -55,15 +66,17 @@ Result<void> inherit_cpuset(const std::string& dir) {
 Result<void> hand_down(const std::string& dir) {
   LAB_TRY(auto available, fs::read_file(file(dir, "cgroup.controllers")));
   for (const auto& controller : split(available.substr(0, available.find('\n')), ' '))
-    (void)fs::write_in_place(file(dir, "cgroup.subtree_control"), "+" + controller);   // one that is busy stays above
+    (void)fs::write_in_place(file(dir, "cgroup.subtree_control"), "+" + controller);  // one that is busy stays above
   return {};
 }
 
 Result<void> limit(const Hierarchy& h, const std::string& dir, std::uint64_t memory_bytes, double cpus) {
   const auto quota = static_cast<long long>(std::llround(cpus * kCpuPeriod));
   if (memory_bytes > 0) {
-    if (h.v2 && fs::exists(file(dir, "memory.max"))) LAB_CHECK(fs::write_in_place(file(dir, "memory.max"), std::to_string(memory_bytes)));
-    if (has(h, "memory")) LAB_CHECK(fs::write_in_place(file(dir, "memory.limit_in_bytes"), std::to_string(memory_bytes)));
+    if (h.v2 && fs::exists(file(dir, "memory.max")))
+      LAB_CHECK(fs::write_in_place(file(dir, "memory.max"), std::to_string(memory_bytes)));
+    if (has(h, "memory"))
+      LAB_CHECK(fs::write_in_place(file(dir, "memory.limit_in_bytes"), std::to_string(memory_bytes)));
   }
   if (cpus > 0) {
     if (h.v2 && fs::exists(file(dir, "cpu.max")))
@@ -73,11 +86,11 @@ Result<void> limit(const Hierarchy& h, const std::string& dir, std::uint64_t mem
   return {};
 }
 
-enum class Inside { kNamed, kEnded };   // what becomes of processes that are still there
+enum class Inside { kNamed, kEnded };  // what becomes of processes that are still there
 
 void end_processes(const std::string& dir) {
   for (const auto& line : split(fs::read_file(file(dir, "cgroup.procs")).value_or(""), '\n'))
-    if (const int pid = std::atoi(line.c_str()); pid > 1) ::kill(pid, SIGKILL);   // 0: of another PID namespace
+    if (const int pid = std::atoi(line.c_str()); pid > 1) ::kill(pid, SIGKILL);  // 0: of another PID namespace
 }
 
 Result<void> remove_tree(const std::string& dir, Inside inside) {
@@ -113,15 +126,18 @@ Result<std::vector<Hierarchy>> cgroup_hierarchies() {
     if (fields[2] != "cgroup") continue;
     Hierarchy h{.mount_point = fields[1]};
     for (const auto& option : split(fields[3], ',')) {
-      bool plain = std::find(std::begin(kNotControllers), std::end(kNotControllers), option) != std::end(kNotControllers);
+      bool plain =
+          std::find(std::begin(kNotControllers), std::end(kNotControllers), option) != std::end(kNotControllers);
       if (!plain && !option.starts_with("release_agent")) h.controllers.push_back(option);
     }
     // The same hierarchy may be mounted twice; once is enough.
-    bool seen = std::any_of(out.begin(), out.end(), [&](const Hierarchy& o) { return !o.v2 && o.controllers == h.controllers; });
+    bool seen = std::any_of(out.begin(), out.end(),
+                            [&](const Hierarchy& o) { return !o.v2 && o.controllers == h.controllers; });
     if (!seen) out.push_back(std::move(h));
   }
   if (out.empty())
-    return fail(Code::kNotFound, "no cgroup hierarchy is mounted on this machine", "mount -t cgroup2 none /sys/fs/cgroup");
+    return fail(Code::kNotFound, "no cgroup hierarchy is mounted on this machine",
+                "mount -t cgroup2 none /sys/fs/cgroup");
   return out;
 }
 
@@ -145,9 +161,22 @@ Result<void> make_cgroups(const std::string& path, std::uint64_t memory_bytes, d
   return {};
 }
 
+Result<void> delegate_cgroups(const std::string& path, std::uint32_t user) {
+  LAB_TRY(auto all, cgroup_hierarchies());
+  for (const auto& h : all) {
+    const std::string dir = file(h.mount_point, path);
+    if (::chown(dir.c_str(), user, user) != 0) return fail_errno("hand over cgroup " + dir);
+    for (const char* name : {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "tasks"})
+      if (const std::string one = file(dir, name); fs::exists(one) && ::chown(one.c_str(), user, user) != 0)
+        return fail_errno("hand over " + one);
+  }
+  return {};
+}
+
 Result<void> enter_cgroups(const std::string& path) {
   LAB_TRY(auto all, cgroup_hierarchies());
-  for (const auto& h : all) LAB_CHECK(fs::write_in_place(file(file(h.mount_point, path), "cgroup.procs"), std::to_string(::getpid())));
+  for (const auto& h : all)
+    LAB_CHECK(fs::write_in_place(file(file(h.mount_point, path), "cgroup.procs"), std::to_string(::getpid())));
   return {};
 }
 
@@ -161,7 +190,9 @@ Result<void> enter_cgroups_of(int pid) {
     const auto controllers = split(line.substr(first + 1, second - first - 1), ',');
     for (const auto& h : all) {
       const bool same = h.v2 ? controllers.empty() : !controllers.empty() && has(h, controllers[0]);
-      if (same) LAB_CHECK(fs::write_in_place(file(h.mount_point + line.substr(second + 1), "cgroup.procs"), std::to_string(::getpid())));
+      if (same)
+        LAB_CHECK(fs::write_in_place(file(h.mount_point + line.substr(second + 1), "cgroup.procs"),
+                                     std::to_string(::getpid())));
     }
   }
   return {};
@@ -170,7 +201,8 @@ Result<void> enter_cgroups_of(int pid) {
 Result<void> mount_cgroups(const std::string& root, const std::vector<Hierarchy>& host) {
   const std::string top = file(root, "sys/fs/cgroup");
   if (unified_only(host)) {
-    if (::mount("cgroup2", top.c_str(), "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) return fail_errno("mount " + top);
+    if (::mount("cgroup2", top.c_str(), "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
+      return fail_errno("mount " + top);
     LAB_CHECK(fs::make_dirs(file(top, kInitCgroup)));
     LAB_CHECK(fs::write_in_place(file(file(top, kInitCgroup), "cgroup.procs"), "0"));
     return hand_down(top);

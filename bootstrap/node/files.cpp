@@ -1,5 +1,8 @@
 // What a node's /etc and /var hold when it is new.
+#include <initializer_list>
+
 #include "base/fs.h"
+#include "base/rooted.h"
 #include "base/subprocess.h"
 #include "bootstrap/common/runtime.h"
 #include "bootstrap/node/rootfs.h"
@@ -25,14 +28,25 @@ std::string profile_text() {
          "alias k=kubectl\n";
 }
 
+// What a node's runtime never uses is not loaded: each takes memory in every node of every lab.
+constexpr const char* kUnusedPlugins =
+    "\"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.btrfs\", "
+    "\"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.snapshotter.v1.zfs\", "
+    "\"io.containerd.snapshotter.v1.native\", \"io.containerd.internal.v1.restart\", "
+    "\"io.containerd.internal.v1.opt\", \"io.containerd.internal.v1.tracing\", "
+    "\"io.containerd.tracing.processor.v1.otlp\"";
+
 // A node has no cgroup or security features that its runtime could not find here: see the comments beside each line.
 std::string containerd_config() {
   std::string runtime = find_in_path("crun").value_or("");
   return std::string("version = 2\n") +
          "oom_score = 0\n"
+         "disabled_plugins = [" +
+         kUnusedPlugins + "]\n" +
          "[plugins.\"io.containerd.grpc.v1.cri\"]\n"
-         "  sandbox_image = \"" + kSandboxImage + "\"\n" +
-         "  restrict_oom_score_adj = true\n"   // root may lack CAP_SYS_RESOURCE
+         "  sandbox_image = \"" +
+         kSandboxImage + "\"\n" +
+         "  restrict_oom_score_adj = true\n"  // root may lack CAP_SYS_RESOURCE
          "  disable_apparmor = true\n"
          "  tolerate_missing_hugetlb_controller = true\n"
          "  max_container_log_line_size = 16384\n"
@@ -60,7 +74,8 @@ std::string resolv_conf() {
     while (start < text->size()) {
       auto end = std::min(text->find('\n', start), text->size());
       std::string line = text->substr(start, end - start);
-      if (line.starts_with("nameserver") && line.find(" 127.") == std::string::npos && line.find(" ::1") == std::string::npos)
+      if (line.starts_with("nameserver") && line.find(" 127.") == std::string::npos &&
+          line.find(" ::1") == std::string::npos)
         out += line + "\n";
       start = end + 1;
     }
@@ -76,56 +91,81 @@ std::string machine_id() {
   return id;
 }
 
-Result<void> write_once(const std::string& path, const std::string& text, unsigned mode = 0644) {
-  if (fs::exists(path)) return {};
-  return fs::write_file(path, text, mode);
+// The node's own directories: a running node may put links there while this program writes.
+class Own {
+ public:
+  static Result<Own> open(const std::string& directory) {
+    LAB_CHECK(fs::make_dirs(directory));
+    LAB_TRY(auto inside, fs::Rooted::open(directory));
+    return Own(std::move(inside));
+  }
+  Result<void> directories(std::initializer_list<const char*> names) const {
+    for (const char* name : names) LAB_CHECK(inside_.make_dirs(name));
+    return {};
+  }
+  Result<void> once(const std::string& path, const std::string& text, unsigned mode = 0644) const {
+    return inside_.exists(path) ? Result<void>{} : inside_.write(path, text, mode);
+  }
+  const fs::Rooted& inside() const { return inside_; }
+
+ private:
+  explicit Own(fs::Rooted inside) : inside_(std::move(inside)) {}
+  fs::Rooted inside_;
+};
+
+Result<void> prepare_etc(const Own& etc, const NodeSpec& spec) {
+  LAB_CHECK(etc.directories(
+      {"containerd/certs.d", "cni/net.d", "kubernetes/manifests", "ssl/certs", "alternatives", "lab/units"}));
+  LAB_CHECK(etc.once("passwd", kPasswd));
+  LAB_CHECK(etc.once("group", kGroup));
+  LAB_CHECK(etc.once("profile", profile_text()));
+  LAB_CHECK(etc.once("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"));
+  LAB_CHECK(etc.once("host.conf", "multi on\n"));  // a name may have several addresses in /etc/hosts
+  LAB_CHECK(etc.once("resolv.conf", resolv_conf()));
+  LAB_CHECK(etc.once("containerd/config.toml", containerd_config()));
+  LAB_CHECK(etc.inside().write("hostname", spec.name + "\n"));
+  LAB_CHECK(etc.once("machine-id", machine_id()));
+  for (const char* name :
+       {"ld.so.cache", "ld.so.conf", "os-release", "debian_version", "protocols", "services", "localtime"})
+    if (auto text = fs::read_file(fs::join("/etc", name))) LAB_CHECK(etc.once(name, *text));
+  const Unit containerd{.name = "containerd",
+                        .description = "containerd container runtime",
+                        .argv = {"/usr/bin/containerd", "--config", "/etc/containerd/config.toml"},
+                        // Its heap and those of its shims, which inherit this, stay close to what is in use.
+                        .env = {{"PATH", kNodePath}, {"GOGC", "30"}, {"GOMAXPROCS", "2"}}};
+  return etc.inside().write("lab/units/" + containerd.name + ".json", unit_text(containerd), 0600);
 }
 
 }  // namespace
 
 Result<void> prepare_files(const NodeLayout& layout, const NodeSpec& spec) {
-  const std::string etc = layout.etc();
-  for (const auto& dir : {layout.mount_point(), layout.home(), fs::join(etc, "containerd/certs.d"), fs::join(etc, "cni/net.d"),
-                          fs::join(etc, "kubernetes/manifests"), fs::join(etc, "ssl/certs"), fs::join(etc, "alternatives"),
-                          fs::join(layout.var(), "lib/containerd"), fs::join(layout.var(), "lib/kubelet"),
-                          fs::join(layout.var(), "log/pods"), fs::join(layout.var(), "cache"), fs::join(layout.var(), "tmp"),
-                          fs::join(layout.opt(), "cni/bin"), fs::join(layout.opt(), "lab/bin/share")})
-    LAB_CHECK(fs::make_dirs(dir));
+  LAB_CHECK(fs::make_dirs(layout.mount_point()));
+  LAB_CHECK(fs::make_dirs(layout.home()));
   LAB_CHECK(fs::make_dirs(layout.root_home(), 0700));
-  LAB_CHECK(write_once(fs::join(etc, "passwd"), kPasswd));
-  LAB_CHECK(write_once(fs::join(etc, "group"), kGroup));
-  LAB_CHECK(write_once(fs::join(etc, "profile"), profile_text()));
-  LAB_CHECK(write_once(fs::join(layout.root_home(), ".bashrc"), ". /etc/profile\n"));
-  LAB_CHECK(write_once(fs::join(etc, "nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n"));
-  LAB_CHECK(write_once(fs::join(etc, "host.conf"), "multi on\n"));  // a name may have several addresses in /etc/hosts
-  LAB_CHECK(write_once(fs::join(etc, "resolv.conf"), resolv_conf()));
-  LAB_CHECK(write_once(fs::join(etc, "containerd/config.toml"), containerd_config()));
-  LAB_CHECK(fs::write_file(fs::join(etc, "hostname"), spec.name + "\n"));
-  LAB_CHECK(write_once(fs::join(etc, "machine-id"), machine_id()));
-  for (const char* name : {"ld.so.cache", "ld.so.conf", "os-release", "debian_version", "protocols", "services", "localtime"})
-    if (auto text = fs::read_file(fs::join("/etc", name))) LAB_CHECK(write_once(fs::join(etc, name), *text));
-  if (!fs::exists(fs::join(layout.var(), "run"))) LAB_CHECK(fs::symlink("/run", fs::join(layout.var(), "run")));
+  LAB_TRY(auto etc, Own::open(layout.etc()));
+  LAB_CHECK(prepare_etc(etc, spec));
+  LAB_TRY(auto root, Own::open(layout.root_home()));
+  LAB_CHECK(root.once(".bashrc", ". /etc/profile\n"));
+  LAB_TRY(auto var, Own::open(layout.var()));
+  LAB_CHECK(var.directories({"lib/containerd", "lib/kubelet", "log/pods", "cache", "tmp"}));
+  if (!var.inside().exists("run")) LAB_CHECK(var.inside().symlink("/run", "run"));
   // Mount points for files of this installation, and the names by which exercises call it.
-  const std::string bin = fs::join(layout.opt(), "lab/bin");
-  LAB_CHECK(write_once(fs::join(bin, "lab"), "", 0755));
-  LAB_CHECK(fs::symlink("lab", fs::join(bin, "kubeadm")));
-  return write_unit({.name = "containerd",
-                     .description = "containerd container runtime",
-                     .argv = {"/usr/bin/containerd", "--config", "/etc/containerd/config.toml"},
-                     .env = {{"PATH", kNodePath}}},
-                    fs::join(etc, "lab/units"));
+  LAB_TRY(auto opt, Own::open(layout.opt()));
+  LAB_CHECK(opt.directories({"cni/bin", "lab/bin/share"}));
+  LAB_CHECK(opt.once("lab/bin/lab", "", 0755));
+  return opt.inside().symlink("lab", "lab/bin/kubeadm");
 }
 
 Result<void> write_hosts(const NodeLayout& layout, const NodeSpec& self, const std::vector<NodeSpec>& all) {
   std::string text = "127.0.0.1 localhost\n" + self.address + " " + self.name + "\n";
   for (const auto& node : all)
     if (node.name != self.name) text += node.address + " " + node.name + "\n";
-  for (const auto& node : all)   // one name of several addresses: clients go from one to the next
+  for (const auto& node : all)  // one name of several addresses: clients go from one to the next
     if (node.shared_master) text += node.address + " " + kControlPlaneName + "\n";
-  // In place: a running node has this directory mounted, but programs may hold the file itself.
-  const std::string path = fs::join(layout.etc(), "hosts");
-  if (auto before = fs::read_file(path); before && *before == text) return {};
-  return fs::write_file(path, text);
+  // A running node has this directory mounted: it sees the new file.
+  LAB_TRY(auto etc, Own::open(layout.etc()));
+  if (auto before = etc.inside().read("hosts"); before && *before == text) return {};
+  return etc.inside().write("hosts", text);
 }
 
 }  // namespace lab::bootstrap

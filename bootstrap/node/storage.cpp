@@ -18,7 +18,8 @@ namespace lab::bootstrap {
 
 namespace {
 
-constexpr off_t kImageSize = 40ll << 30;   // sparse: only what is written takes space
+constexpr std::uint64_t kImageSize = 40ull << 30;  // sparse: only what is written takes space
+constexpr std::uint64_t kSmallestImage = 64ull << 20;
 
 bool on_overlay(const std::string& path) {
   struct statfs st;
@@ -30,28 +31,78 @@ bool is_mount_point(const std::string& path) {
   return ::stat(path.c_str(), &here) == 0 && ::stat((path + "/..").c_str(), &above) == 0 && here.st_dev != above.st_dev;
 }
 
-Result<void> make_image(const std::string& path) {
-  if (fs::exists(path)) return {};
+Result<void> make_image(const std::string& path, std::uint64_t size) {
   const std::string half = path + ".new";
   int fd = ::open(half.c_str(), O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return fail_errno("create " + half);
-  int sized = ::ftruncate(fd, kImageSize);
+  int sized = ::ftruncate(fd, static_cast<off_t>(size));
   ::close(fd);
   if (sized != 0) return fail_errno("size " + half);
-  LAB_CHECK(run_checked({.argv = {"mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", half}}));
+  LAB_CHECK(run_checked(
+      {.argv = {"mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", half}}));
   if (::rename(half.c_str(), path.c_str()) != 0) return fail_errno("rename " + half);
   return {};
 }
 
+Result<void> mount_image(const LabLayout& layout) {
+  if (is_mount_point(layout.base())) return {};
+  LAB_CHECK(run_checked({.argv = {"mount", "-o", "loop,discard", layout.disk_image(), layout.base()}}));
+  return {};
+}
+
+// Online: the loop device takes note of its file's new size, then the file system of the device's.
+Result<void> grow_image(const LabLayout& layout, std::uint64_t size) {
+  LAB_TRY(auto device,
+          run_checked({.argv = {"findmnt", "--noheadings", "--output", "SOURCE", "--target", layout.base()}}));
+  while (device.ends_with('\n')) device.pop_back();
+  if (::truncate(layout.disk_image().c_str(), static_cast<off_t>(size)) != 0)
+    return fail_errno("size " + layout.disk_image());
+  LAB_CHECK(run_checked({.argv = {"losetup", "--set-capacity", device}}));
+  LAB_CHECK(run_checked({.argv = {"resize2fs", device}}));
+  return {};
+}
+
+Result<void> fit_image(const LabLayout& layout, std::uint64_t limit) {
+  struct stat st;
+  if (limit == 0) return {};
+  if (::stat(layout.disk_image().c_str(), &st) != 0) return fail_errno("look at " + layout.disk_image());
+  const auto size = static_cast<std::uint64_t>(st.st_size);
+  if (limit > size) return grow_image(layout, limit);
+  if (limit == size) return {};
+  return fail(Code::kInvalid,
+              "the disk of lab \"" + layout.profile + "\" has " + std::to_string(size >> 20) + " MiB and cannot shrink",
+              "make the lab anew: lab delete, lab start --lab-disk SIZE");
+}
+
 }  // namespace
 
-Result<void> make_storage(const LabLayout& layout) {
+Result<void> make_storage(const LabLayout& layout, std::uint64_t limit_bytes) {
   LAB_CHECK(fs::make_dirs(layout.base(), 0711));
-  if (on_overlay(layout.base()) && !is_mount_point(layout.base())) {
-    LAB_CHECK(make_image(layout.disk_image()));
-    LAB_CHECK(run_checked({.argv = {"mount", "-o", "loop", layout.disk_image(), layout.base()}}));
+  const bool imaged = fs::exists(layout.disk_image());
+  if (!imaged && (limit_bytes > 0 || on_overlay(layout.base())) && !is_mount_point(layout.base())) {
+    LAB_TRY(auto there, fs::list_dir(layout.base()));
+    if (!there.empty() && limit_bytes > 0)
+      return fail(Code::kInvalid,
+                  "lab \"" + layout.profile + "\" was made without a disk of its own, which cannot be limited",
+                  "make the lab anew: lab delete, lab start --lab-disk SIZE");
+    if (limit_bytes > 0 && limit_bytes < kSmallestImage)
+      return fail(Code::kInvalid, "a lab does not fit into a disk of " + std::to_string(limit_bytes >> 20) + " MiB",
+                  "a node needs about 200 MiB");
+    LAB_CHECK(make_image(layout.disk_image(), limit_bytes > 0 ? limit_bytes : kImageSize));
+  }
+  if (fs::exists(layout.disk_image())) {
+    LAB_CHECK(mount_image(layout));
+    LAB_CHECK(fit_image(layout, limit_bytes));
   }
   return fs::make_dirs(layout.nodes());
+}
+
+StorageUse storage_use(const LabLayout& layout) {
+  struct statfs st;
+  if (!fs::exists(layout.disk_image()) || !is_mount_point(layout.base()) || ::statfs(layout.base().c_str(), &st) != 0)
+    return {};
+  const auto block = static_cast<std::uint64_t>(st.f_bsize);
+  return {.used_bytes = (st.f_blocks - st.f_bfree) * block, .size_bytes = st.f_blocks * block};
 }
 
 Result<std::uint64_t> storage_free(const LabLayout& layout) {

@@ -51,9 +51,16 @@ std::string place_of(const std::string& name) {
   return fs::join(kImagesDirectory, name);
 }
 
-bool is_real_directory(const std::string& path) {
+// Whether the path below the tree is a directory to which no link leads: who was root in a node has made what lies
+// there.
+bool is_real_directory(const std::string& tree, const std::string& path) {
+  const std::string whole = fs::join(tree, path);
+  for (auto end = tree.size(); end != std::string::npos; end = whole.find('/', end + 1)) {
+    struct stat st;
+    if (::lstat(whole.substr(0, end).c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) return false;
+  }
   struct stat st;
-  return ::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+  return ::lstat(whole.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 // Nodes that have an image have its files at the same places: below a layer, or among the contents.
@@ -82,8 +89,10 @@ class Uniter {
   using Key = std::tuple<std::string, off_t, time_t, long, mode_t, uid_t, gid_t>;
 
   Result<void> file(const std::string& path, const struct stat& st) {
-    if (static_cast<std::uint64_t>(st.st_size) > kLargestCompared || ::llistxattr(path.c_str(), nullptr, 0) > 0) return {};
-    const Key key{place_in_image(path), st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_mode, st.st_uid, st.st_gid};
+    if (static_cast<std::uint64_t>(st.st_size) > kLargestCompared || ::llistxattr(path.c_str(), nullptr, 0) > 0)
+      return {};
+    const Key key{place_in_image(path), st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                  st.st_mode,           st.st_uid,  st.st_gid};
     auto [place, first] = seen_.try_emplace(key, path);
     if (first) return {};
     LAB_TRY(auto one, fs::read_file(place->second));
@@ -105,7 +114,7 @@ Result<void> fill(const std::string& set, const LabLayout& from, const Snapshot&
     const std::string tree = snapshot_tree(from, snapshot.name, node), mine = fs::join(set, node);
     LAB_CHECK(fs::make_dirs(mine));
     for (const auto& directory : settled_directories(tree)) {
-      if (!is_real_directory(fs::join(tree, directory))) continue;  // it is of another set itself
+      if (!is_real_directory(tree, directory)) continue;  // it is of another set itself
       const std::string to = fs::join(mine, directory);
       LAB_CHECK(fs::make_dirs(to.substr(0, to.rfind('/'))));
       LAB_CHECK(clone_tree(fs::join(tree, directory), to, {.settled = {""}}));

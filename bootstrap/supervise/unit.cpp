@@ -7,16 +7,20 @@
 
 namespace lab::bootstrap {
 
-Result<void> write_unit(const Unit& unit, const std::string& directory) {
+std::string unit_text(const Unit& unit) {
   json::Array argv, after;
   for (const auto& a : unit.argv) argv.emplace_back(a);
   for (const auto& a : unit.after) after.emplace_back(a);
   json::Object env;
   for (const auto& [k, v] : unit.env) env[k] = v;
-  json::Value text = json::Object{{"name", unit.name}, {"description", unit.description}, {"argv", argv},
-                                  {"env", env},        {"after", after}};
+  json::Value text = json::Object{
+      {"name", unit.name}, {"description", unit.description}, {"argv", argv}, {"env", env}, {"after", after}};
+  return json::dump_pretty(text, 2) + "\n";
+}
+
+Result<void> write_unit(const Unit& unit, const std::string& directory) {
   LAB_CHECK(fs::make_dirs(directory));
-  return fs::write_file(fs::join(directory, unit.name + ".json"), json::dump_pretty(text, 2) + "\n", 0600);
+  return fs::write_file(fs::join(directory, unit.name + ".json"), unit_text(unit), 0600);
 }
 
 Result<Unit> read_unit(const std::string& path) {
@@ -47,10 +51,9 @@ Result<std::vector<Unit>> read_units(const std::string& directory) {
     return std::any_of(waiting.begin(), waiting.end(), [&](const Unit& u) { return u.name == name; });
   };
   while (!waiting.empty()) {
-    auto ready = std::find_if(waiting.begin(), waiting.end(), [&](const Unit& u) {
-      return std::none_of(u.after.begin(), u.after.end(), pending);
-    });
-    if (ready == waiting.end()) ready = waiting.begin();   // a cycle: any order serves, since restarts are retried
+    auto ready = std::find_if(waiting.begin(), waiting.end(),
+                              [&](const Unit& u) { return std::none_of(u.after.begin(), u.after.end(), pending); });
+    if (ready == waiting.end()) ready = waiting.begin();  // a cycle: any order serves, since restarts are retried
     ordered.push_back(std::move(*ready));
     waiting.erase(ready);
   }
@@ -68,15 +71,17 @@ std::string systemd_text(const Unit& unit) {
     }
     return out + "\"";
   };
-  std::string text = "[Unit]\nDescription=" + unit.description + "\nWants=network-online.target\nAfter=network-online.target";
+  std::string text =
+      "[Unit]\nDescription=" + unit.description + "\nWants=network-online.target\nAfter=network-online.target";
   for (const auto& a : unit.after) text += " " + a + ".service";
   text += "\nStartLimitIntervalSec=0\n\n[Service]\nExecStart=";
   for (std::size_t i = 0; i < unit.argv.size(); ++i) text += (i ? " " : "") + quoted(unit.argv[i], "%$");
   text += "\n";
   for (const auto& [k, v] : unit.env) text += "Environment=" + quoted(k + "=" + v, "%") + "\n";
   // Containers outlive the daemon that watches them, and the daemon manages cgroups of its own.
-  text += "Restart=always\nRestartSec=1\nKillMode=process\nDelegate=yes\nLimitNOFILE=1048576\n"
-          "TasksMax=infinity\n\n[Install]\nWantedBy=multi-user.target\n";
+  text +=
+      "Restart=always\nRestartSec=1\nKillMode=process\nDelegate=yes\nLimitNOFILE=1048576\n"
+      "TasksMax=infinity\n\n[Install]\nWantedBy=multi-user.target\n";
   return text;
 }
 

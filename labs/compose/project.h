@@ -35,6 +35,7 @@ class Runner {
 
   const Cluster& nodes() const { return nodes_; }
   bootstrap::Cluster& cluster() { return *cluster_; }
+  const bootstrap::LabNetwork& network() const { return profile_.network; }  // where others than cluster() dial from
 
  private:
   Result<void> build(Service& service, const Project& project, const std::function<void(const std::string&)>& say);

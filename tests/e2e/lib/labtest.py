@@ -115,7 +115,7 @@ def machine_state(profile):
     files = [os.path.join(d, n) for top in FILES for d, _, names in os.walk(top) if not others(d) for n in names]
     return {"links": {l.split()[0].split("@")[0] for l in lines("ip", "-br", "link")}, "routes": set(lines("ip", "route")),
             "rules": set(l for l in lines("nft", "list", "tables")),
-            "mounts": {l.split()[1] for l in open("/proc/self/mounts")},
+            "mounts": {l.split()[1] for l in open("/proc/self/mounts") if not others(l.split()[1])},
             "cgroups": {d for d, _, _ in os.walk("/sys/fs/cgroup") if "/lab/" in d + "/" and not others(d)},
             "files": {f for f in files if not others(f) and not f.endswith(".lock")}}
 
