@@ -5,12 +5,14 @@
 
 #include "base/yaml/yaml.h"
 #include "bootstrap/certs/ca_rotation.h"
+#include "bootstrap/certs/ca_sharing.h"
 #include "bootstrap/config/file.h"
 #include "bootstrap/init/tokens.h"
 #include "cli/control_plane.h"
 #include "cli/groups.h"
 #include "cli/node_facts.h"
 #include "cli/report.h"
+#include "cli/rotate_ca_nodes.h"
 #include "pki/kubeconfig.h"
 
 namespace lab::cli {
@@ -23,7 +25,6 @@ using certs::CaStep;
 namespace res = client::res;
 
 constexpr auto kPublishLimit = std::chrono::seconds(60);
-constexpr auto kNodesLimit = std::chrono::seconds(60);
 
 struct Job {
   certs::Renewal how;
@@ -51,17 +52,6 @@ void take_validity(Cluster& cluster, Job& job) {
   job.ca_validity = hours("caCertificateValidityPeriod", job.ca_validity);
 }
 
-// One master's files are changed here; others would be left with the old CA alone.
-Result<void> check_masters(Cluster& cluster) {
-  client::ListOptions masters;
-  masters.label_selector = "node-role.kubernetes.io/control-plane";
-  LAB_TRY(auto nodes, cluster.list(res::nodes, "", masters));
-  if (json::list(nodes, "items").size() < 2) return {};
-  return fail(Code::kInvalid,
-              "this cluster has several masters; the CA of such a cluster is not rotated by this command",
-              "take the further masters out (lab reset on each), rotate, and let them join again");
-}
-
 // cluster-info holds what nodes trust; its signatures are made anew with it, so that joins go on.
 Result<void> publish(Cluster& cluster, const std::string& bundle) {
   LAB_TRY(auto map, cluster.get(res::configmaps, "kube-public", "cluster-info"));
@@ -87,47 +77,13 @@ Result<void> publish(Cluster& cluster, const std::string& bundle) {
       });
 }
 
-bool lists(const json::Array& pins, const std::string& pin) {
-  return std::ranges::any_of(pins, [&](const json::Value& p) { return json::as_str(p) == pin; });
-}
-
-// Each says what is missing on a node; "" when nothing is.
-std::string trusts(const json::Value& said, const std::string& pin) {
-  return lists(json::list(said, "trusts"), pin) ? "" : "it does not trust the new CA yet";
-}
-std::string uses(const json::Value& said, const std::string& pin) {
-  return json::str(said, "issuer") == pin ? "" : "its certificate is of the old CA still";
-}
-std::string trusts_alone(const json::Value& said, const std::string& pin) {
-  if (json::list(said, "trusts").size() > 1) return "it still trusts the old CA";
-  return trusts(said, pin);
-}
-using Missing = std::string (*)(const json::Value&, const std::string&);
-
-// Nodes that lack it, with the reason: "node2 (its agent does not answer)".
-Result<std::string> laggards(Cluster& cluster, Missing missing, const std::string& pin, bool poke) {
-  LAB_TRY(auto nodes, ask_nodes(cluster, poke));
-  std::string out;
-  for (const auto& n : nodes) {
-    const std::string why = n.said ? missing(*n.said, pin) : n.said.error().message;
-    if (!why.empty()) out += (out.empty() ? "" : "; ") + n.name + " (" + why + ")";
-  }
-  return out;
-}
-
-Result<void> wait_nodes(Cluster& cluster, Missing missing, const std::string& pin, const std::string& what,
-                        const std::string& again) {
-  bool poke = true;
-  std::string late;
-  auto all = bootstrap::wait_until(kNodesLimit, what, "", [&]() -> Result<void> {
-    LAB_TRY(late, laggards(cluster, missing, pin, std::exchange(poke, false)));
-    if (late.empty()) return {};
-    return fail(Code::kUnavailable, late);
-  });
-  if (all) return {};
-  return fail(Code::kTimeout, what + ": not all yet: " + (late.empty() ? all.error().message : late),
-              "bring those nodes back and run this again: lab certs rotate-ca " + again +
-                  "; or delete what will not come back: kubectl delete node NAME");
+// They hold the old CA: whoever joined as a master by them would sign with it.
+Result<void> drop_uploaded_certificates(Cluster& cluster) {
+  auto gone = cluster.remove(res::secrets, "kube-system", "kubeadm-certs");
+  if (!gone && gone.error().code != Code::kNotFound) return gone;
+  if (gone)
+    say("Secret kubeadm-certs held the old CA and was deleted; later: lab init phase upload-certs --upload-certs");
+  return {};
 }
 
 // The API server reads its files at its start, and what it signs requests with.
@@ -139,17 +95,37 @@ Result<void> restart_server(const Job& job) {
   return wait_api_ready(*services, job.kubeconfig);
 }
 
-Result<void> use_files(const Job& job, std::unique_ptr<Cluster>& cluster, certs::CaRotation& now) {
+Result<void> serve_files(const Job& job, std::unique_ptr<Cluster>& cluster, certs::CaRotation& now) {
   LAB_CHECK(restart_server(job));
+  LAB_CHECK(certs::mark_served(job.how.places));
   LAB_TRY(now, certs::ca_rotation(job.how.places));
   LAB_TRY(cluster, Cluster::open(job.kubeconfig));
-  LAB_CHECK(publish(*cluster, now.bundle));
+  return {};
+}
+
+// Of several masters, the cluster hears of a step from the last one that takes it: what controllers and signers do,
+// they do on any master. False: others come first, and were named.
+Result<bool> all_masters(Cluster& cluster, MasterMissing missing, const std::string& pin, const std::string& step) {
+  LAB_TRY(auto others, lagging_masters(cluster, missing, pin));
+  if (others.empty()) return true;
+  say("The API server of this master was restarted. Next, on each of the other masters: lab certs rotate-ca " + step);
+  say("  " + others);
+  return false;
+}
+
+Result<void> tell_cluster(Cluster& cluster, const std::string& bundle) {
+  LAB_CHECK(publish(cluster, bundle));
   say("The API server was restarted; cluster-info and kube-root-ca.crt hold what is trusted now");
   return {};
 }
 
-Result<void> require(Cluster& cluster, const Job& job, Missing missing, const std::string& pin,
-                     const std::string& before, const std::string& risk) {
+Result<void> require(Cluster& cluster, const Job& job, Missing missing, MasterMissing of_masters,
+                     const std::string& pin, const std::string& before, const std::string& risk) {
+  LAB_TRY(auto masters, lagging_masters(cluster, of_masters, pin));
+  if (!masters.empty())
+    return fail(Code::kInvalid, "not all masters are ready for this: " + masters,
+                "run lab certs rotate-ca " + before +
+                    " on them first; or delete what will not come back: kubectl delete node NAME");
   if (job.force) return {};
   LAB_TRY(auto late, laggards(cluster, missing, pin, false));
   if (late.empty()) return {};
@@ -160,10 +136,14 @@ Result<void> require(Cluster& cluster, const Job& job, Missing missing, const st
 
 Result<void> prepare(const Job& job) {
   say("Making a new CA, and letting this master trust both");
-  LAB_CHECK(certs::prepare_ca(job.how.places, job.ca_validity));
-  std::unique_ptr<Cluster> cluster;
+  LAB_TRY(auto cluster, Cluster::open(job.kubeconfig));
+  LAB_CHECK(certs::prepare_ca(job.how.places, job.ca_validity,
+                              [&] { return certs::agree_on_new_ca(*cluster, job.how.places); }));
   certs::CaRotation now;
-  LAB_CHECK(use_files(job, cluster, now));
+  LAB_CHECK(serve_files(job, cluster, now));
+  LAB_TRY(bool last, all_masters(*cluster, prepared, now.new_pin, "prepare"));
+  if (!last) return {};
+  LAB_CHECK(tell_cluster(*cluster, now.bundle));
   LAB_CHECK(wait_nodes(*cluster, trusts, now.new_pin, "nodes that trust the new CA", "prepare"));
   say("All nodes trust both CAs. Next: lab certs rotate-ca switch");
   return {};
@@ -173,14 +153,18 @@ Result<void> change(const Job& job) {
   LAB_TRY(auto before, certs::ca_rotation(job.how.places));
   if (before.step == CaStep::kPrepared) {
     LAB_TRY(auto asked, Cluster::open(job.kubeconfig));
-    LAB_CHECK(require(*asked, job, trusts, before.new_pin, "prepare",
+    LAB_CHECK(require(*asked, job, trusts, prepared, before.new_pin, "prepare",
                       "they will find the new CA when they come back before finish"));
   }
   say("Signing this master's certificates with the new CA");
   LAB_CHECK(certs::switch_ca(job.how));
   std::unique_ptr<Cluster> cluster;
   certs::CaRotation now;
-  LAB_CHECK(use_files(job, cluster, now));
+  LAB_CHECK(serve_files(job, cluster, now));
+  LAB_CHECK(drop_uploaded_certificates(*cluster));
+  LAB_TRY(bool last, all_masters(*cluster, switched, now.new_pin, "switch"));
+  if (!last) return {};
+  LAB_CHECK(tell_cluster(*cluster, now.bundle));
   LAB_CHECK(wait_nodes(*cluster, uses, now.new_pin, "nodes with a certificate of the new CA", "switch"));
   say("All nodes have certificates of the new CA. Whoever knows the old one alone is served until the last step.");
   say("Copy /etc/kubernetes/admin.conf to those who administer this cluster. Then: lab certs rotate-ca finish");
@@ -191,15 +175,19 @@ Result<void> end(const Job& job) {
   LAB_TRY(auto before, certs::ca_rotation(job.how.places));
   if (before.step == CaStep::kSwitched) {
     LAB_TRY(auto asked, Cluster::open(job.kubeconfig));
-    LAB_CHECK(require(*asked, job, uses, before.new_pin, "switch", "they will have to join again"));
+    LAB_CHECK(require(*asked, job, uses, switched, before.new_pin, "switch", "they will have to join again"));
   }
   say("Taking the old CA away");
   LAB_CHECK(certs::finish_ca(job.how.places));
   std::unique_ptr<Cluster> cluster;
   certs::CaRotation now;
-  LAB_CHECK(use_files(job, cluster, now));
+  LAB_CHECK(serve_files(job, cluster, now));
+  LAB_TRY(bool last, all_masters(*cluster, finished, now.new_pin, "finish"));
+  if (!last) return certs::forget_old_ca(job.how.places);
+  LAB_CHECK(tell_cluster(*cluster, now.bundle));
   if (!job.force)
     LAB_CHECK(wait_nodes(*cluster, trusts_alone, now.new_pin, "nodes that trust the new CA alone", "finish"));
+  LAB_CHECK(certs::forget_shared_ca(*cluster));
   LAB_CHECK(certs::forget_old_ca(job.how.places));
   say("Done. Copies of admin.conf from before the switch, and join commands with the old pin, no longer work.");
   say("Programs in pods that read the CA once, at their start, want a restart: kubectl rollout restart deployment "
@@ -257,13 +245,17 @@ Result<void> rotate(const Invocation& in) {
   LAB_CHECK(wait_api_ready(*bootstrap::ServiceManager::detect(), job.kubeconfig));
   LAB_TRY(auto cluster, Cluster::open(job.kubeconfig));
   take_validity(*cluster, job);
-  LAB_CHECK(check_masters(*cluster));
-  cluster.reset();
   if (step == "prepare") return prepare(job);
   if (step == "switch") return change(job);
   if (step == "finish") return end(job);
   if (step != "all")
     return fail(Code::kInvalid, "there is no step \"" + step + "\"", "prepare, switch, finish, all, or status");
+  client::ListOptions masters;
+  masters.label_selector = "node-role.kubernetes.io/control-plane";
+  LAB_TRY(auto nodes, cluster->list(res::nodes, "", masters));
+  if (json::list(nodes, "items").size() > 1)
+    return fail(Code::kInvalid, "this cluster has several masters, each of which takes each step",
+                "run lab certs rotate-ca prepare on every master, then switch on every one, then finish");
   LAB_CHECK(prepare(job));
   LAB_CHECK(change(job));
   return end(job);
@@ -280,6 +272,7 @@ Commands rotate_ca_commands() {
            "  prepare   makes the new CA; master, nodes and namespaces trust both\n"
            "  switch    the new CA signs; certificates, kubeconfigs and the nodes' certificates are made anew\n"
            "  finish    the old CA is taken away everywhere\n"
+           "A cluster of several masters takes each step on every master before the next one begins.\n"
            "Between them, take your time. Until finish, kubeconfigs and programs that know the old CA alone are "
            "served.\n"
            "Without a step, or with status, it tells where the rotation and each node stand; all does the three at "

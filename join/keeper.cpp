@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/yaml/yaml.h"
+#include "bootstrap/certs/ca_rotation.h"
 #include "bootstrap/common/cluster.h"
 #include "join/rotation.h"
 #include "pki/certificate_set.h"
@@ -146,7 +147,10 @@ json::Value CredentialKeeper::state() {
       if (auto pin = pki::pin(ca)) out["issuer"] = *pin;
   if (auto authority = pki::load_authority(options_.pki_directory, "ca"))
     if (auto pin = pki::pin(authority->certificate_pem()))
-      out["authority"] = json::Object{{"bundle", pins_of(authority->certificate_pem())}, {"signer", *pin}};
+      out["authority"] = json::Object{
+          {"bundle", pins_of(authority->certificate_pem())},
+          {"signer", *pin},
+          {"served", static_cast<int>(bootstrap::certs::served_step({.pki = options_.pki_directory}))}};
   return out;
 }
 

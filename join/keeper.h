@@ -42,7 +42,8 @@ class CredentialKeeper {
   // Looks again at once.
   void poke();
   // What /lab/node answers: {"version", "server", "trusts": [pins], "issuer": pin}; on a master also
-  // {"authority": {"bundle": [pins], "signer": pin}}. Pins are those of --discovery-token-ca-cert-hash.
+  // {"authority": {"bundle": [pins], "signer": pin, "served": step}}, step being that of a CA's rotation which the API
+  // server was restarted for: 0 none, 1 prepared, 2 switched. Pins are those of --discovery-token-ca-cert-hash.
   json::Value state();
 
  private:

@@ -123,7 +123,7 @@ Result<CaRotation> ca_rotation(const Places& p) {
   return out;
 }
 
-Result<void> prepare_ca(const Places& p, std::chrono::hours ca_validity) {
+Result<void> prepare_ca(const Places& p, std::chrono::hours ca_validity, const std::function<Result<void>()>& agree) {
   LAB_TRY(auto now, ca_rotation(p));
   if (now.step == CaStep::kSwitched)
     return fail(Code::kInvalid, "the CA has been switched already",
@@ -131,6 +131,7 @@ Result<void> prepare_ca(const Places& p, std::chrono::hours ca_validity) {
   LAB_CHECK(fs::make_dirs(fs::join(p.pki, "ca-rotation"), 0700));
   LAB_CHECK(keep_old_pair(p));
   LAB_CHECK(make_new_pair(p, ca_validity));
+  if (agree) LAB_CHECK(agree());
   LAB_TRY(auto old_crt, fs::read_file(kept(p, "old.crt")));
   LAB_TRY(auto new_crt, fs::read_file(kept(p, "new.crt")));
   return set_bundle(p, old_crt + new_crt);
@@ -173,6 +174,17 @@ Result<void> finish_ca(const Places& p) {
 
 Result<void> forget_old_ca(const Places& p) {
   return fs::remove_all(fs::join(p.pki, "ca-rotation"));
+}
+
+Result<void> mark_served(const Places& p) {
+  LAB_TRY(auto now, ca_rotation(p));
+  if (now.step == CaStep::kNone) return {};
+  return fs::write_file(kept(p, "served"), now.step == CaStep::kPrepared ? "prepared" : "switched", 0644);
+}
+
+CaStep served_step(const Places& p) {
+  const auto text = fs::read_file(kept(p, "served")).value_or("");
+  return text == "switched" ? CaStep::kSwitched : text == "prepared" ? CaStep::kPrepared : CaStep::kNone;
 }
 
 std::string chain_behind(const Places& p, const std::string& ca_pem) {

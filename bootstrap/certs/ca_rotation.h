@@ -6,6 +6,7 @@
 // old CA alone still verifies it. Each step may be repeated, and goes on where a run that was killed ended.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "bootstrap/certs/certs.h"
@@ -22,13 +23,19 @@ struct CaRotation {
 Result<CaRotation> ca_rotation(const Places& places);
 
 // The new CA is made, and trusted by what reads ca.crt and by this master's kubeconfigs. kInvalid after a switch.
-Result<void> prepare_ca(const Places& places, std::chrono::hours ca_validity);
+// `agree` runs when it is made and nothing trusts it yet: there several masters settle on one (ca_sharing.h).
+Result<void> prepare_ca(const Places& places, std::chrono::hours ca_validity,
+                        const std::function<Result<void>()>& agree = {});
 // The new CA signs from here on; certificates and kubeconfigs of this master that the old one signed are made anew.
 // kInvalid before prepare_ca().
 Result<void> switch_ca(const Renewal& how);
 // ca.crt and the kubeconfigs know the new CA alone. The old pair stays in ca-rotation/ until forget_old_ca().
 Result<void> finish_ca(const Places& places);
 Result<void> forget_old_ca(const Places& places);
+
+// The API server was restarted with the files of this step: until then, files say more than is served.
+Result<void> mark_served(const Places& places);
+CaStep served_step(const Places& places);
 
 // What is sent behind a certificate that `ca_pem` signed: the cross-certificate while old clients are to be served,
 // else "".

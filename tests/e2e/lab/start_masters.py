@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""`lab start --masters 3`: three masters on a stacked etcd; one may go, and a snapshot holds them all."""
+"""`lab start --masters 3`: three masters on a stacked etcd; one may go, a snapshot holds them all, and they change their CA
+together."""
 import os
 import sys
 
@@ -44,5 +45,40 @@ def a_snapshot_holds_them_all(lab):
     lab.kubectl("create", "configmap", "afterwards")
 
 
+def _on(lab, node, step, **kw):
+    return lab.shell(node, "bash", "-lc", f"lab certs rotate-ca {step}", **kw)
+
+
+def _ca(lab, node):
+    return lab.shell(node, "openssl", "x509", "-in", "/etc/kubernetes/pki/ca.crt", "-noout", "-fingerprint").strip()
+
+
+def another_ca_for_all_masters(lab):
+    nodes = ["node1", "node2", "node3"]
+    old = {_ca(lab, n) for n in nodes}
+    done = _on(lab, "node1", "all", check=False)
+    check(done.returncode == 1 and "each of which takes each step" in done.stderr, done.stderr)
+    out = _on(lab, "node2", "prepare")
+    check("Next, on each of the other masters" in out and "node1 (its API server does not trust the new CA yet)" in out, out)
+    done = _on(lab, "node2", "switch", check=False)
+    check(done.returncode == 1 and "not all masters are ready" in done.stderr and "node3" in done.stderr, done.stderr)
+    for step, order, last in (("prepare", ("node1", "node3"), "All nodes trust both CAs"),
+                              ("switch", ("node3", "node1", "node2"), "All nodes have certificates of the new CA"),
+                              ("finish", ("node1", "node2", "node3"), "Done.")):
+        for node in order:
+            out = _on(lab, node, step)
+            check((last in out) == (node == order[-1]), f"{step} on {node}: {out}")
+    fresh = {_ca(lab, n) for n in nodes}
+    check(len(fresh) == 1 and len(old) == 1 and fresh != old, f"{old} {fresh}")
+    check("not found" in lab.kubectl("get", "secret", "lab-ca-rotation", "-n", "kube-system", check=False).stderr, "the shared secret is still there")
+    check(lab.ready_nodes() == nodes, str(lab.ready_nodes()))
+    lab.kubectl("create", "configmap", "after-the-rotation")
+    token = lab.kubectl("create", "token", "default").strip()
+    addresses = {row[0]: row[1] for row in lab.nodes()}
+    for node in nodes:  # each API server serves with the new CA, and takes what it signed
+        lab.shell(node, "curl", "-sf", "--cacert", "/etc/kubernetes/pki/ca.crt", "-H", f"Authorization: Bearer {token}",
+                  f"https://{addresses[node]}:6443/api")
+
+
 if __name__ == "__main__":
-    main([three_masters_come_up, a_second_start_changes_nothing, the_first_may_go, a_snapshot_holds_them_all], Lab(3))
+    main([three_masters_come_up, a_second_start_changes_nothing, the_first_may_go, a_snapshot_holds_them_all, another_ca_for_all_masters], Lab(3))
