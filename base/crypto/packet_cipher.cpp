@@ -51,26 +51,38 @@ Result<PacketCipher> PacketCipher::opening(std::string_view key) {
 
 void PacketCipher::seal(const std::uint8_t* nonce, std::span<const std::uint8_t> head, std::span<std::uint8_t> text,
                         std::uint8_t* tag) {
-  auto* c = context_->evp;
-  int n = 0;
-  std::uint8_t end[kTag];
-  bool good = EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, nonce) == 1 &&
-              EVP_EncryptUpdate(c, nullptr, &n, head.data(), static_cast<int>(head.size())) == 1 &&
-              EVP_EncryptUpdate(c, text.data(), &n, text.data(), static_cast<int>(text.size())) == 1 &&
-              EVP_EncryptFinal_ex(c, end, &n) == 1 && EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, kTag, tag) == 1;
-  // Nothing outside the program can make this fail, and what is in `text` must not leave half encrypted.
-  if (!good) std::abort();
+  const Part whole{text.data(), text.data(), text.size()};
+  seal(nonce, head, std::span(&whole, 1), tag);
 }
 
 bool PacketCipher::open(const std::uint8_t* nonce, std::span<const std::uint8_t> head, std::span<std::uint8_t> text,
                         const std::uint8_t* tag) {
+  const Part whole{text.data(), text.data(), text.size()};
+  return open(nonce, head, std::span(&whole, 1), tag);
+}
+
+void PacketCipher::seal(const std::uint8_t* nonce, std::span<const std::uint8_t> head, std::span<const Part> text,
+                        std::uint8_t* tag) {
   auto* c = context_->evp;
   int n = 0;
   std::uint8_t end[kTag];
-  return EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, nonce) == 1 &&
-         EVP_DecryptUpdate(c, nullptr, &n, head.data(), static_cast<int>(head.size())) == 1 &&
-         EVP_DecryptUpdate(c, text.data(), &n, text.data(), static_cast<int>(text.size())) == 1 &&
-         EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, kTag, const_cast<std::uint8_t*>(tag)) == 1 &&
+  bool good = EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, nonce) == 1 &&
+              EVP_EncryptUpdate(c, nullptr, &n, head.data(), static_cast<int>(head.size())) == 1;
+  for (const auto& p : text) good = good && EVP_EncryptUpdate(c, p.out, &n, p.in, static_cast<int>(p.size)) == 1;
+  good = good && EVP_EncryptFinal_ex(c, end, &n) == 1 && EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, kTag, tag) == 1;
+  // Nothing outside the program can make this fail, and what is in `text` must not leave half encrypted.
+  if (!good) std::abort();
+}
+
+bool PacketCipher::open(const std::uint8_t* nonce, std::span<const std::uint8_t> head, std::span<const Part> text,
+                        const std::uint8_t* tag) {
+  auto* c = context_->evp;
+  int n = 0;
+  std::uint8_t end[kTag];
+  bool good = EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, nonce) == 1 &&
+              EVP_DecryptUpdate(c, nullptr, &n, head.data(), static_cast<int>(head.size())) == 1;
+  for (const auto& p : text) good = good && EVP_DecryptUpdate(c, p.out, &n, p.in, static_cast<int>(p.size)) == 1;
+  return good && EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, kTag, const_cast<std::uint8_t*>(tag)) == 1 &&
          EVP_DecryptFinal_ex(c, end, &n) == 1;
 }
 

@@ -29,6 +29,18 @@ class PacketCipher {
   [[nodiscard]] bool open(const std::uint8_t* nonce, std::span<const std::uint8_t> head, std::span<std::uint8_t> text,
                           const std::uint8_t* tag);
 
+  // The same for a text that lies in parts, read from `in` and written to `out` (the same place, or elsewhere). However
+  // it is parted, it is one text. Fastest where each part but the last is a multiple of 16 bytes.
+  struct Part {
+    const std::uint8_t* in;
+    std::uint8_t* out;
+    std::size_t size;
+  };
+  void seal(const std::uint8_t* nonce, std::span<const std::uint8_t> head, std::span<const Part> text,
+            std::uint8_t* tag);
+  [[nodiscard]] bool open(const std::uint8_t* nonce, std::span<const std::uint8_t> head, std::span<const Part> text,
+                          const std::uint8_t* tag);
+
  private:
   struct Context;
   explicit PacketCipher(std::unique_ptr<Context> context);

@@ -25,12 +25,12 @@ Result<std::unique_ptr<Session>> Session::make(std::uint8_t id, const SessionKey
   return std::unique_ptr<Session>(new Session(id, std::move(seal), std::move(open)));
 }
 
-void Session::seal(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<std::uint8_t> text,
+void Session::seal(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<const Part> text,
                    std::uint8_t* tag) {
   seal_.seal(nonce_of(counter).data(), head, text, tag);
 }
 
-Session::Opened Session::open(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<std::uint8_t> text,
+Session::Opened Session::open(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<const Part> text,
                               const std::uint8_t* tag) {
   if (!window_.is_new(counter)) return Opened::kReplayed;
   if (!open_.open(nonce_of(counter).data(), head, text, tag)) return Opened::kForged;

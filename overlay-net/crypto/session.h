@@ -33,9 +33,23 @@ class Session {
   std::uint64_t sealed() const { return counter_; }  // packets so far
 
   std::uint64_t next_counter() { return ++counter_; }
-  void seal(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<std::uint8_t> text, std::uint8_t* tag);
-  Opened open(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<std::uint8_t> text,
+  // For who has to collect before it can open: what came already need not be collected.
+  bool is_new(std::uint64_t counter) const { return window_.is_new(counter); }
+  using Part = crypto::PacketCipher::Part;
+  void seal(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<const Part> text, std::uint8_t* tag);
+  Opened open(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<const Part> text,
               const std::uint8_t* tag);
+  // In place.
+  void seal(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<std::uint8_t> text,
+            std::uint8_t* tag) {
+    const Part whole{text.data(), text.data(), text.size()};
+    seal(counter, head, std::span(&whole, 1), tag);
+  }
+  Opened open(std::uint64_t counter, std::span<const std::uint8_t> head, std::span<std::uint8_t> text,
+              const std::uint8_t* tag) {
+    const Part whole{text.data(), text.data(), text.size()};
+    return open(counter, head, std::span(&whole, 1), tag);
+  }
 
  private:
   Session(std::uint8_t id, crypto::PacketCipher seal, crypto::PacketCipher open);

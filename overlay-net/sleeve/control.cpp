@@ -24,6 +24,7 @@ std::span<const std::uint8_t> bytes_of(std::string_view text) {
 
 TimePoint Sleeve::Loop::tick(TimePoint now) {
   auto next = now + std::chrono::seconds(60);
+  trains_.forget(now);
   for (const auto& p : peers_.all()) {
     if (encrypts() && options.self < p->peer.id && (p->initiator || p->keys.due(now)) && now >= p->next_hello) {
       say_hello(*p, now);
@@ -50,7 +51,7 @@ void Sleeve::Loop::probe(PeerState& peer, TimePoint now) {
   static std::uint8_t zeros[kMaxPacket];
   for (unsigned size : peer.pmtu.round()) {
     std::uint8_t text[wire::Probe::kSize];
-    write(wire::Probe{++peer.probes, static_cast<std::uint16_t>(size)}, text);
+    write(wire::Probe{++peer.probes, static_cast<std::uint16_t>(size), trains_word(peer)}, text);
     Head head{.kind = Kind::kProbe, .from = options.self, .to = peer.peer.id};
     const std::size_t fill = size - overhead() - sizeof text;
     emit(peer, session, head, text, Bytes(zeros, fill));

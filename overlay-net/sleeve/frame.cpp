@@ -127,6 +127,29 @@ std::optional<Frame> parse_packet(std::span<std::uint8_t> packet, bool needs_che
   return f;
 }
 
+std::optional<Whole> parse_whole(std::span<std::uint8_t> first, std::size_t size, std::uint16_t segment) {
+  auto* p = first.data();
+  if (first.size() < kIpHeader + kTcpHeader || first.size() > size || size > kMaxPacket || segment == 0) return {};
+  const unsigned ip = ip_size(p);
+  if (p[0] >> 4 != 4 || ip < kIpHeader || get16(p + 2) != size || p[9] != IPPROTO_TCP || is_fragment(p)) return {};
+  if (ip + kTcpHeader > first.size()) return {};
+  const unsigned headers = ip + (p[ip + 12] >> 4) * 4u;
+  if (headers < ip + kTcpHeader || headers > first.size() || headers >= size) return {};
+  if (p[ip + 13] & (kSyn | kRst | kUrg)) return {};
+  set_pseudo_checksum(p, static_cast<unsigned>(size));
+  Whole out{.source = get32(p + 12), .destination = get32(p + 16)};
+  out.head = {.flags = VirtioHead::kNeedsChecksum,
+              .gso_type = VirtioHead::kNone,
+              .header_size = static_cast<std::uint16_t>(headers),
+              .checksum_start = static_cast<std::uint16_t>(ip),
+              .checksum_offset = static_cast<std::uint16_t>(checksum_place(IPPROTO_TCP))};
+  if (size - headers <= segment) return out;
+  out.head.gso_type = VirtioHead::kTcp4;
+  if (p[ip + 13] & kCwr) out.head.gso_type |= VirtioHead::kEcn;
+  out.head.gso_size = segment;
+  return out;
+}
+
 Segmenter::Segmenter(const Frame& frame, unsigned room) : frame_(frame) {
   const auto whole = static_cast<unsigned>(frame.packet.size()) - frame.headers;
   payload_ = std::min(frame.segment ? frame.segment : whole, room - frame.headers);

@@ -43,6 +43,15 @@ std::optional<Frame> parse(std::span<std::uint8_t> bytes);
 // The same for what a peer sent: the packet alone. `needs_checksum` is the peer's word.
 std::optional<Frame> parse_packet(std::span<std::uint8_t> packet, bool needs_checksum);
 
+// A TCP packet that came uncut, in one piece or several, of `size` bytes in all: `first` is its beginning, which holds
+// its headers. What the TUN wants before it, and in `first` the sum that stands for the checksum. Empty when it is no
+// such packet.
+struct Whole {
+  VirtioHead head;
+  std::uint32_t source = 0, destination = 0;  // host order
+};
+std::optional<Whole> parse_whole(std::span<std::uint8_t> first, std::size_t size, std::uint16_t segment);
+
 class Segmenter {
  public:
   // Packets of at most `room` bytes. Only for a frame whose headers is not 0, and room > headers.

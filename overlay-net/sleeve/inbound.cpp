@@ -14,6 +14,7 @@ using wire::Kind;
 bool Sleeve::Loop::pump_udp() {
   bool any = in_->receive([this](const sockaddr_in& from, Bytes datagram) { take_datagram(from, datagram); });
   // The buffers are used again after this.
+  park_train();
   write_joined();
   on_->flush();
   flush_out();
@@ -21,6 +22,7 @@ bool Sleeve::Loop::pump_udp() {
 }
 
 void Sleeve::Loop::take_datagram(const sockaddr_in& from, Bytes datagram) {
+  if (train_.peer && continues_train(from, datagram)) return;
   auto head = wire::read(datagram);
   if (!head) {
     ++counters_.malformed;
@@ -32,6 +34,7 @@ void Sleeve::Loop::take_datagram(const sockaddr_in& from, Bytes datagram) {
     return;
   }
   if (head->to != options.self) return forward(*head, datagram);
+  if (head->kind == Kind::kTrain) return take_piece(*peer, from, *head, datagram);
   if (head->flags & wire::kSealed) {
     Bytes text;
     if (open_sealed(*peer, *head, datagram, text)) take_text(*peer, *head, text);
@@ -62,26 +65,36 @@ void Sleeve::Loop::forward(const Head& head, Bytes datagram) {
   }
 }
 
-bool Sleeve::Loop::open_sealed(PeerState& peer, const Head& head, Bytes datagram, Bytes& text) {
+// The session that a sealed datagram is of; null when it is not to be read.
+Session* Sleeve::Loop::session_of(PeerState& peer, const Head& head) {
   if (!encrypts()) {
     ++counters_.refused;
-    return false;
+    return nullptr;
   }
   auto* session = peer.keys.receiving(head.key);
+  if (session) return session;
+  ++counters_.no_session;
   const auto now = std::chrono::steady_clock::now();
-  if (!session) {
-    ++counters_.no_session;
-    if (now >= peer.next_hint) {
-      peer.next_hint = now + std::chrono::seconds(1);
-      send_control(peer, nullptr, Kind::kNoSession, {});
-    }
-    return false;
+  if (now >= peer.next_hint) {
+    peer.next_hint = now + std::chrono::seconds(1);
+    send_control(peer, nullptr, Kind::kNoSession, {});
   }
+  return nullptr;
+}
+
+bool Sleeve::Loop::open_sealed(PeerState& peer, const Head& head, Bytes datagram, Bytes& text) {
+  auto* session = session_of(peer, head);
+  if (!session) return false;
   text = datagram.subspan(wire::kHead, datagram.size() - wire::kHead - wire::kTag);
   std::array<std::uint8_t, wire::kHead> authenticated;
   std::copy_n(datagram.begin(), wire::kHead, authenticated.begin());
   authenticated[2] = 0;
-  switch (session->open(head.counter, authenticated, text, datagram.data() + datagram.size() - wire::kTag)) {
+  return accepted(peer, head,
+                  session->open(head.counter, authenticated, text, datagram.data() + datagram.size() - wire::kTag));
+}
+
+bool Sleeve::Loop::accepted(PeerState& peer, const Head& head, Session::Opened how) {
+  switch (how) {
     case Session::Opened::kForged:
       ++counters_.refused;
       return false;
@@ -91,7 +104,7 @@ bool Sleeve::Loop::open_sealed(PeerState& peer, const Head& head, Bytes datagram
     case Session::Opened::kGood:
       break;
   }
-  if (peer.keys.pending() && peer.keys.confirmed(head.key, now)) {
+  if (peer.keys.pending() && peer.keys.confirmed(head.key, std::chrono::steady_clock::now())) {
     ++counters_.rekeyed;
     set_problem(peer, "");
   }
@@ -109,8 +122,8 @@ void Sleeve::Loop::take_text(PeerState& peer, const Head& head, Bytes text) {
         ++counters_.malformed;
         return;
       }
-      auto whole =
-          fragments_.add(peer.peer.id, *f, text.subspan(wire::FragmentHead::kSize), std::chrono::steady_clock::now());
+      auto whole = fragments_.add(peer.peer.id, {f->packet, f->offset, f->total},
+                                  text.subspan(wire::FragmentHead::kSize), std::chrono::steady_clock::now());
       if (!whole) return;
       take_packet(peer, needs_checksum, *whole);
       return write_joined();  // the buffer is the next packet's
@@ -121,6 +134,7 @@ void Sleeve::Loop::take_text(PeerState& peer, const Head& head, Bytes text) {
         ++counters_.malformed;
         return;
       }
+      note_trains(peer, probe->trains, std::chrono::steady_clock::now());
       auto* session = encrypts() ? peer.keys.sending() : nullptr;
       if (encrypts() && !session) return;
       return send_control(peer, session, Kind::kProbeAnswer, text.first(wire::Probe::kSize));

@@ -26,8 +26,9 @@ class Sleeve::Loop::Lock {
 };
 
 Result<void> Sleeve::Loop::open() {
-  LAB_TRY(tun_, open_tun(options.device));
+  // The port first: where it is taken, no device comes and goes at each attempt.
   LAB_TRY(udp_, open_udp(options.underlay, options.port));
+  LAB_TRY(tun_, open_tun(options.device));
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_ < 0) return fail_errno("cannot make an event descriptor");
   out_ = std::make_unique<SendBatch>(udp_);
@@ -35,6 +36,7 @@ Result<void> Sleeve::Loop::open() {
   in_ = std::make_unique<ReceiveBatch>(udp_);
   frames_ = std::make_unique_for_overwrite<std::uint8_t[]>(kFrameBytes);
   made_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMadeBytes);
+  opened_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMaxPacket);
   return {};
 }
 

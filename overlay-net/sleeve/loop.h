@@ -1,7 +1,8 @@
-// Internal to this folder: the loop of a Sleeve, in four parts that share what it holds.
+// Internal to this folder: the loop of a Sleeve, in five parts that share what it holds.
 //   loop.cpp      the thread, what the outside sets and asks
 //   outbound.cpp  TUN to UDP
 //   inbound.cpp   UDP to TUN, and on to other peers
+//   trains.cpp    super-packets that go whole, both ways
 //   control.cpp   heartbeats and handshakes
 #pragma once
 
@@ -56,9 +57,25 @@ class Sleeve::Loop {
   void take_datagram(const sockaddr_in& from, Bytes datagram);
   void forward(const wire::Head& head, Bytes datagram);
   bool open_sealed(PeerState& peer, const wire::Head& head, Bytes datagram, Bytes& text);
+  Session* session_of(PeerState& peer, const wire::Head& head);
+  bool accepted(PeerState& peer, const wire::Head& head, Session::Opened how);
   void take_text(PeerState& peer, const wire::Head& head, Bytes text);
   void take_packet(PeerState& peer, bool needs_checksum, Bytes packet);
   void write_joined();
+
+  // trains.cpp
+  struct Train;
+  void send_train(PeerState& peer, Session* session, const Frame& frame);
+  bool continues_train(const sockaddr_in& from, Bytes datagram);
+  void take_piece(PeerState& peer, const sockaddr_in& from, const wire::Head& head, Bytes datagram);
+  void park_train();
+  void keep_piece(PeerState& peer, const wire::Head& head, const wire::TrainHead& shape, ConstBytes head_bytes,
+                  ConstBytes piece);
+  void finish_train(PeerState& peer, const wire::Head& head, const wire::TrainHead& shape, ConstBytes head_bytes,
+                    std::span<const Bytes> pieces);
+  void deliver_whole(PeerState& peer, const wire::TrainHead& shape, std::span<const Bytes> pieces);
+  void note_trains(PeerState& peer, std::uint16_t told, TimePoint now);
+  std::uint16_t trains_word(const PeerState& peer) const;
 
   // control.cpp
   TimePoint tick(TimePoint now);  // when the next one is due
@@ -82,6 +99,20 @@ class Sleeve::Loop {
   std::size_t made_used_ = 0;
   Coalescer joined_;
   Reassembly fragments_;
+  // The train whose pieces lie in the receive buffers; those that did not come in one go.
+  struct Train {
+    PeerState* peer = nullptr;  // null: none
+    sockaddr_in from{};
+    wire::Head head;
+    wire::TrainHead shape;
+    std::array<std::uint8_t, wire::TrainHead::kAuthenticated> bytes{};  // of the head; its hops are 0
+    std::size_t have = 0;
+    std::vector<Bytes> pieces;
+  } train_;
+  Reassembly trains_{{.packets = 64, .patience = std::chrono::milliseconds(500)}};
+  std::unique_ptr<std::uint8_t[]> opened_;  // a train's packet, no longer sealed
+  std::vector<Session::Part> parts_;
+  std::vector<iovec> vectors_;
   TimePoint next_tick_{};
   std::string stopped_;  // why there is no TUN device any more; "" while there is
 };

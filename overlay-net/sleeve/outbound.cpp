@@ -57,6 +57,7 @@ void Sleeve::Loop::send_frame(const Frame& frame) {
     return emit(*peer, session, head, {}, frame.packet);
   }
   if (!frame.headers) return send_fragments(*peer, frame, room);
+  if (peer->trains && frame.segment) return send_train(*peer, session, frame);
   Segmenter cut(frame, room);
   std::array<std::uint8_t, kMaxHeaders> headers;
   for (unsigned i = 0; i < cut.count(); ++i) {
@@ -87,8 +88,8 @@ void Sleeve::Loop::emit(PeerState& peer, Session* session, Head head, ConstBytes
   if (made_used_ + copied > kMadeBytes) flush_out();
   auto* p = &made_[made_used_];
   made_used_ += (copied + 15) / 16 * 16;
-  if (!a.empty()) std::memcpy(p + wire::kHead, a.data(), a.size());
   if (!session) {
+    if (!a.empty()) std::memcpy(p + wire::kHead, a.data(), a.size());
     write(head, p);
     return out_->add(peer.next_hop(), {p, wire::kHead + a.size()}, {b.data(), b.size()});
   }
@@ -97,9 +98,13 @@ void Sleeve::Loop::emit(PeerState& peer, Session* session, Head head, ConstBytes
   head.counter = session->next_counter();
   const auto hops = std::exchange(head.hops, 0);
   write(head, p);
-  if (!b.empty()) std::memcpy(p + wire::kHead + a.size(), b.data(), b.size());
-  auto* tag = p + wire::kHead + a.size() + b.size();
-  session->seal(head.counter, {p, wire::kHead}, {p + wire::kHead, a.size() + b.size()}, tag);
+  auto* text = p + wire::kHead;
+  auto* tag = text + a.size() + b.size();
+  std::array<Session::Part, 2> parts{{{a.data(), text, a.size()}, {b.data(), text + a.size(), b.size()}}};
+  auto wanted = std::span<const Session::Part>(parts);
+  if (b.empty()) wanted = wanted.first(1);
+  if (a.empty()) wanted = wanted.subspan(1);
+  session->seal(head.counter, {p, wire::kHead}, wanted, tag);
   p[2] = hops;
   out_->add(peer.next_hop(), {p, copied});
 }

@@ -15,6 +15,7 @@ namespace lab::overlay {
 using TimePoint = std::chrono::steady_clock::time_point;
 
 struct PeerState {
+  static constexpr std::chrono::seconds kTrainsPause{10}, kLongestPause{600};
   PeerState(SleevePeer p, std::uint16_t port, unsigned most, KeyRing::Limits limits)
       : peer(std::move(p)), address(socket_address(peer.underlay, port)), keys(limits), pmtu(most) {}
 
@@ -31,7 +32,13 @@ struct PeerState {
   bool was_heard = false;
   std::uint64_t probes = 0;
   std::uint32_t fragmented = 0;
-  std::string problem;  // of the handshake
+  // Super-packets go to it whole: it takes them, and lost none for a while.
+  bool trains = false, trains_told = false;
+  std::uint16_t trains_lost = 0;  // as it said last
+  TimePoint trains_from{};
+  std::chrono::seconds trains_pause{kTrainsPause};
+  std::uint64_t train_number = 0;  // where they are not sealed
+  std::string problem;             // of the handshake
   std::uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0;
 
   const sockaddr_in& next_hop() const { return via ? via->address : address; }

@@ -4,7 +4,8 @@
 //   TUN device - cut - [seal] - UDP 6783 - [other peers on the way] - [open] - join - TUN device
 //
 // Packets that the kernel routes to the TUN device go to the peer whose pod range holds their destination. A TCP
-// super-packet is cut into what the path really carries and joined again on the other side, so a path that carries less
+// super-packet is cut into what the path really carries and joined again on the other side (where hardly anything is
+// lost it goes whole, in pieces that make sense together alone), so a path that carries less
 // than the pods' MTU is no harm to them. Peers that cannot be reached directly are reached through another one
 // (set_next_hops); packets stay sealed from end to end. With an authenticator every datagram is sealed and nothing else
 // is accepted; without one nothing is.
@@ -62,17 +63,18 @@ struct SleevePeerStatus {
 
 // Since the start. What was not delivered has a reason each.
 struct SleeveCounters {
-  std::uint64_t forwarded = 0;    // for other peers
-  std::uint64_t rekeyed = 0;      // keys changed
-  std::uint64_t malformed = 0;    // no datagrams of ours, or cut short
-  std::uint64_t unknown = 0;      // from or to nobody we know
-  std::uint64_t refused = 0;      // forged, or not sealed though it had to be
-  std::uint64_t replayed = 0;     // came already
-  std::uint64_t foreign = 0;      // packets whose source is not in the sender's range
-  std::uint64_t no_session = 0;   // to send before keys were agreed upon
-  std::uint64_t expired = 0;      // too many hops
-  std::uint64_t unreadable = 0;   // from the TUN: no IPv4, or for nobody
-  std::uint64_t undelivered = 0;  // the kernel did not take them
+  std::uint64_t forwarded = 0;                         // for other peers
+  std::uint64_t rekeyed = 0;                           // keys changed
+  std::uint64_t trains_sent = 0, trains_received = 0;  // TCP super-packets that went whole
+  std::uint64_t malformed = 0;                         // no datagrams of ours, or cut short
+  std::uint64_t unknown = 0;                           // from or to nobody we know
+  std::uint64_t refused = 0;                           // forged, or not sealed though it had to be
+  std::uint64_t replayed = 0;                          // came already
+  std::uint64_t foreign = 0;                           // packets whose source is not in the sender's range
+  std::uint64_t no_session = 0;                        // to send before keys were agreed upon
+  std::uint64_t expired = 0;                           // too many hops
+  std::uint64_t unreadable = 0;                        // from the TUN: no IPv4, or for nobody
+  std::uint64_t undelivered = 0;                       // the kernel did not take them
 };
 
 class Sleeve {

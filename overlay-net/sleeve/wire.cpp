@@ -33,8 +33,9 @@ void write(const Head& head, std::uint8_t* out) {
 std::optional<Head> read(std::span<const std::uint8_t> d) {
   if (d.size() < kHead || d[0] >> 4 != kVersion) return {};
   const std::uint8_t kind = d[0] & 15;
-  if (kind < 1 || kind > 7 || d[1] > (kNeedsChecksum | kSealed)) return {};
-  if (d[1] & kSealed && d.size() < kHead + kTag) return {};
+  if (kind < 1 || kind > 8 || d[1] > (kNeedsChecksum | kSealed)) return {};
+  // A piece of a train may be shorter than a tag, which is the train's.
+  if (d[1] & kSealed && static_cast<Kind>(kind) != Kind::kTrain && d.size() < kHead + kTag) return {};
   Head head{.kind = static_cast<Kind>(kind), .flags = d[1], .hops = d[2], .key = d[3]};
   std::copy_n(d.begin() + 4, 6, head.from.bytes.begin());
   std::copy_n(d.begin() + 10, 6, head.to.bytes.begin());
@@ -57,15 +58,31 @@ std::optional<FragmentHead> read_fragment(std::span<const std::uint8_t> text) {
   return head;
 }
 
+void write(const TrainHead& head, std::uint8_t* out) {
+  put(out, head.segment);
+  put(out + 2, head.size);
+  put(out + 4, static_cast<std::uint16_t>(head.offset / TrainHead::kUnit));
+  put(out + 6, std::uint16_t(0));
+}
+
+std::optional<TrainHead> read_train(std::span<const std::uint8_t> text, std::size_t tag) {
+  if (text.size() <= TrainHead::kSize) return {};
+  TrainHead head{.segment = get<std::uint16_t>(text.data()), .size = get<std::uint16_t>(text.data() + 2)};
+  head.offset = get<std::uint16_t>(text.data() + 4) * std::uint32_t(TrainHead::kUnit);
+  if (head.offset + text.size() - TrainHead::kSize > head.size + tag) return {};
+  return head;
+}
+
 void write(const Probe& probe, std::uint8_t* out) {
   put(out, probe.number);
   put(out + 8, probe.size);
-  put(out + 10, std::uint16_t(0));
+  put(out + 10, probe.trains);
 }
 
 std::optional<Probe> read_probe(std::span<const std::uint8_t> text) {
   if (text.size() < Probe::kSize) return {};
-  return Probe{get<std::uint64_t>(text.data()), get<std::uint16_t>(text.data() + 8)};
+  return Probe{get<std::uint64_t>(text.data()), get<std::uint16_t>(text.data() + 8),
+               get<std::uint16_t>(text.data() + 10)};
 }
 
 }  // namespace lab::overlay::wire

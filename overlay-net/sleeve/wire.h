@@ -7,6 +7,11 @@
 //    3  key id                                24  text
 //
 // The whole head but the hops is authenticated with the text. Numbers are big-endian.
+//
+// A train carries one TCP super-packet whole: datagrams with the same head, each with a TrainHead and a piece. Sealed,
+// they have one tag for all, behind the last byte of the packet, and the authenticated head goes as far as the packet's
+// size. One that is lost takes the whole train with it, so trains go only where hardly anything is lost: peers tell
+// each other in their probes how many came incomplete.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +36,7 @@ enum class Kind : std::uint8_t {
   kHello = 5,        // handshake.h
   kHelloAnswer = 6,  // handshake.h
   kNoSession = 7,    // "I cannot read what you send: begin anew". Not authenticated, so a hint at most.
+  kTrain = 8,        // TrainHead, a piece; the counter is the train's number also when it is not sealed
 };
 inline constexpr std::uint8_t kNeedsChecksum = 1;  // the packet's TCP or UDP checksum is not filled in
 inline constexpr std::uint8_t kSealed = 2;
@@ -55,10 +61,24 @@ struct FragmentHead {
 void write(const FragmentHead& head, std::uint8_t* out);
 std::optional<FragmentHead> read_fragment(std::span<const std::uint8_t> text);  // what lies outside of total is refused
 
+struct TrainHead {
+  static constexpr std::size_t kSize = 8, kAuthenticated = kHead + 4;
+  static constexpr std::size_t kUnit = 16;  // offsets are counted in these
+  std::uint16_t segment = 0;                // TCP payload per packet that the sending kernel wants
+  std::uint16_t size = 0;                   // of the packet
+  std::uint32_t offset = 0;                 // of the piece, in bytes; a multiple of kUnit
+  bool operator==(const TrainHead&) const = default;
+};
+void write(const TrainHead& head, std::uint8_t* out);
+// `tag`: bytes that follow the packet. What lies outside of it is refused.
+std::optional<TrainHead> read_train(std::span<const std::uint8_t> text, std::size_t tag);
+
 struct Probe {
   static constexpr std::size_t kSize = 12;
+  static constexpr std::uint16_t kTakesTrains = 0x8000;
   std::uint64_t number = 0;
-  std::uint16_t size = 0;  // of the whole datagram that is tried
+  std::uint16_t size = 0;    // of the whole datagram that is tried
+  std::uint16_t trains = 0;  // kTakesTrains, and how many of them came incomplete, modulo 2^15; 0 of earlier versions
 };
 void write(const Probe& probe, std::uint8_t* out);
 std::optional<Probe> read_probe(std::span<const std::uint8_t> text);

@@ -127,6 +127,52 @@ TEST(Sleeve, LossCostsSpeedAndNothingElse) {
   EXPECT_TRUE(eventually([&] { return net.ping(1, 2, 1422); }));
 }
 
+// True once a stream is carried without any train.
+bool trains_rest(SleeveNet& net) {
+  return eventually([&] {
+    const auto before = net.sleeves[1]->counters().trains_sent;
+    return net.transfer(1, 2, 256 * 1024) && net.sleeves[1]->counters().trains_sent == before;
+  });
+}
+
+TEST(Sleeve, SuperPacketsGoWholeWhereNothingIsLost) {
+  for (std::string password : {"", "secret"}) {
+    SleeveNet net(2);
+    net.start(1, password), net.start(2, password);
+    expect_established(net, 1, 2);
+    EXPECT_TRUE(
+        eventually([&] { return net.transfer(1, 2, kMegabyte) && net.sleeves[1]->counters().trains_sent > 0; }));
+    EXPECT_TRUE(net.transfer(1, 2, 20 * kMegabyte));
+    EXPECT_TRUE(net.transfer(2, 1, 5 * kMegabyte));
+    const auto sent = net.sleeves[1]->counters(), got = net.sleeves[2]->counters();
+    EXPECT_EQ(got.trains_received, sent.trains_sent);
+    EXPECT_EQ(got.malformed + got.refused + got.foreign + got.replayed, 0u);
+    EXPECT_GT(sent.trains_received, 0u);
+    if (password.empty()) continue;
+    // A piece of one that came is nothing new.
+    std::thread stream([&] { EXPECT_TRUE(net.transfer(1, 2, 5 * kMegabyte)); });
+    auto piece = net.capture(2, Kind::kTrain);  // the first one, and with it what the kernel keeps together
+    stream.join();
+    ASSERT_GT(piece.size(), 100u);
+    piece.resize(100);
+    for (int i = 0; i < 5; ++i) net.send_raw(1, 2, piece);
+    EXPECT_TRUE(eventually([&] { return net.sleeves[2]->counters().replayed >= 5; }));
+  }
+}
+
+TEST(Sleeve, WhereDatagramsAreLostPacketsGoOneByOne) {
+  for (std::string password : {"", "secret"}) {
+    SleeveNet net(2);
+    net.start(1, password), net.start(2, password);
+    expect_established(net, 1, 2);
+    EXPECT_TRUE(
+        eventually([&] { return net.transfer(1, 2, kMegabyte) && net.sleeves[1]->counters().trains_sent > 0; }));
+    net.without_segmentation_offload(1);
+    net.nft(2, "udp dport 6783 meta length > 1000 numgen random mod 50 0 drop");
+    EXPECT_TRUE(trains_rest(net));
+  }
+}
+
 TEST(Sleeve, ADeletedDeviceIsMadeAnew) {
   SleeveNet net(2);
   net.start(1), net.start(2);
@@ -220,7 +266,7 @@ TEST(Sleeve, GarbageDoesNoHarm) {
           datagram[random() % datagram.size() % 60] = static_cast<char>(random());
       }
       // The head stays one of ours most of the time, of every kind: so the parsers behind it get something to do.
-      if (!datagram.empty()) datagram[0] = static_cast<char>(0x10 | random() % 8);
+      if (!datagram.empty()) datagram[0] = static_cast<char>(0x10 | random() % 9);
       if (datagram.size() > 16 && random() % 4) datagram.replace(4, 12, real, 4, 12);
       net.send_raw(1, 2, datagram);
     }

@@ -73,6 +73,19 @@ TEST(PacketCipher, VectorOfTheGcmSpecification) {
     EXPECT_EQ(hex_encode(tag), "76fc6ece0f4e1768cddf8853bb2d551b");
     EXPECT_TRUE(open->open(u8(nonce), span(head), span(text), u8(tag)));
     EXPECT_EQ(text, plain);
+    // In parts, from one place to another, it is the same.
+    for (std::size_t cut : {1u, 16u, 33u}) {
+      std::string out(plain.size(), '\0'), back = out, same(PacketCipher::kTag, '\0');
+      auto parts = [&](std::string& in, std::string& to) {
+        return std::vector<PacketCipher::Part>{{u8(in), u8(to), cut}, {u8(in) + cut, u8(to) + cut, in.size() - cut}};
+      };
+      seal->seal(u8(nonce), span(head), parts(text, out), u8(same));
+      EXPECT_EQ(same, tag);
+      EXPECT_TRUE(open->open(u8(nonce), span(head), parts(out, back), u8(tag)));
+      EXPECT_EQ(back, plain);
+      out[cut] = static_cast<char>(out[cut] ^ 1);
+      EXPECT_FALSE(open->open(u8(nonce), span(head), parts(out, back), u8(tag)));
+    }
   }
   head[0] ^= 1;
   text = plain;

@@ -189,5 +189,62 @@ TEST(Frame, RandomFramesDoNoHarm) {
   EXPECT_GT(with_headers, 500);
 }
 
+// What a super-packet was handed over as, it is handed on as, whether it lies in one piece or its headers only are
+// here.
+TEST(Whole, GetsTheHeadItCameWith) {
+  for (std::size_t payload : {1u, 1398u, 1399u, 60000u}) {
+    auto packet = test::tcp_packet(payload);
+    auto whole = parse_whole(packet, packet.size(), 1398);
+    ASSERT_TRUE(whole) << payload;
+    EXPECT_EQ(whole->source, 0x0af40102u);
+    EXPECT_EQ(whole->destination, 0x0af40202u);
+    EXPECT_EQ(whole->head.flags, VirtioHead::kNeedsChecksum);
+    EXPECT_EQ(whole->head.checksum_start, 20);
+    EXPECT_EQ(whole->head.checksum_offset, 16);
+    EXPECT_EQ(whole->head.gso_type, payload > 1398 ? VirtioHead::kTcp4 : VirtioHead::kNone);
+    EXPECT_EQ(whole->head.gso_size, payload > 1398 ? 1398 : 0);
+    // The kernel finishes the sum over the whole packet from what stands in the field.
+    auto frame = test::framed(packet, whole->head);
+    auto parsed = parse(frame);
+    ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->segment, payload > 1398 ? 1398u : 0u);
+    auto again = parse_whole(std::span(packet).first(52 + (payload > 8 ? 8 : payload)), packet.size(), 1398);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->head.header_size, 52);
+  }
+}
+
+TEST(Whole, WhatIsNoSuchPacketIsRefused) {
+  const auto good = test::tcp_packet(3000);
+  auto refused = [&](auto change) {
+    auto packet = good;
+    std::size_t size = packet.size();
+    std::uint16_t segment = 1398;
+    change(packet, size, segment);
+    return !parse_whole(packet, size, segment);
+  };
+  using test::Bytes;
+  EXPECT_FALSE(refused([](Bytes&, std::size_t&, std::uint16_t&) {}));
+  EXPECT_TRUE(refused([](Bytes&, std::size_t& size, std::uint16_t&) { --size; })) << "another size than it says";
+  EXPECT_TRUE(refused([](Bytes&, std::size_t&, std::uint16_t& segment) { segment = 0; }));
+  EXPECT_TRUE(refused([](Bytes& p, std::size_t&, std::uint16_t&) { p[9] = IPPROTO_UDP; }));
+  EXPECT_TRUE(refused([](Bytes& p, std::size_t&, std::uint16_t&) { p[6] = 0x20; })) << "a fragment";
+  EXPECT_TRUE(refused([](Bytes& p, std::size_t&, std::uint16_t&) {
+    p[0] = 0x4f;
+    p.resize(50);
+  })) << "cut short";
+  EXPECT_TRUE(refused([](Bytes& p, std::size_t&, std::uint16_t&) { p[32] = 4 << 4; })) << "short TCP header";
+  EXPECT_TRUE(refused([](Bytes& p, std::size_t&, std::uint16_t&) { p[33] |= 2; })) << "a SYN";
+  EXPECT_TRUE(refused([](Bytes& p, std::size_t&, std::uint16_t&) { p.resize(40); })) << "headers in two pieces";
+  for (unsigned seed = 1; seed <= 20000; ++seed) {
+    std::mt19937 random(seed);
+    auto packet = test::tcp_packet(100);
+    for (int i = 0; i < 4; ++i) packet[random() % 60] = static_cast<std::uint8_t>(random());
+    packet.resize(random() % packet.size());
+    packet.shrink_to_fit();
+    (void)parse_whole(packet, 152, 1398);
+  }
+}
+
 }  // namespace
 }  // namespace lab::overlay

@@ -16,7 +16,7 @@ using test::Bytes;
 TEST(Wire, HeadsComeBackAsTheyWere) {
   std::mt19937_64 random(3);
   for (int i = 0; i < 1000; ++i) {
-    wire::Head h{.kind = static_cast<wire::Kind>(1 + random() % 7),
+    wire::Head h{.kind = static_cast<wire::Kind>(1 + random() % 8),
                  .flags = static_cast<std::uint8_t>(random() % 2),
                  .hops = static_cast<std::uint8_t>(random()),
                  .key = static_cast<std::uint8_t>(random()),
@@ -111,7 +111,7 @@ TEST(Reassembly, PiecesInAnyOrderGiveThePacket) {
     Bytes got;
     for (std::size_t k = 0; k < at.size(); ++k) {
       auto piece = std::span(packet).subspan(at[k], std::min<std::size_t>(500, packet.size() - at[k]));
-      wire::FragmentHead h{n, static_cast<std::uint16_t>(at[k]), static_cast<std::uint16_t>(packet.size())};
+      const Reassembly::Piece h{n, at[k], packet.size()};
       auto whole = r.add({}, h, piece, now);
       EXPECT_EQ(whole.has_value(), k + 1 == at.size());
       if (whole) got.assign(whole->begin(), whole->end());
@@ -127,21 +127,45 @@ TEST(Reassembly, MemoryIsBounded) {
   Reassembly::TimePoint now{};
   Bytes piece(10);
   for (std::uint32_t n = 0; n < 5000; ++n) r.add({}, {n, 0, 65000}, piece, now);
-  EXPECT_EQ(r.waiting(), Reassembly::kPackets);
-  r.add({}, {9999, 0, 100}, piece, now + Reassembly::kPatience + std::chrono::seconds(1));
+  EXPECT_EQ(r.waiting(), Reassembly::Limits().packets);
+  EXPECT_EQ(r.lost({}), 5000 - Reassembly::Limits().packets);
+  now += Reassembly::Limits().patience + std::chrono::seconds(1);
+  r.add({}, {9999, 0, 100}, piece, now);
   EXPECT_EQ(r.waiting(), 1u);
+  EXPECT_EQ(r.lost({}), 5000u);
+  EXPECT_EQ(r.lost({{1}}), 0u) << "of another peer";
   EXPECT_FALSE(r.add({}, {9999, 95, 100}, piece, now)) << "beyond the end";
+}
+
+TEST(Wire, PiecesOfTrainsComeBackAsTheyWere) {
+  std::mt19937_64 random(4);
+  for (int i = 0; i < 1000; ++i) {
+    wire::TrainHead h{.segment = static_cast<std::uint16_t>(random()), .size = static_cast<std::uint16_t>(random())};
+    h.offset = static_cast<std::uint32_t>(random() % (h.size + 16u) / 16 * 16);
+    Bytes text(wire::TrainHead::kSize + 1);
+    write(h, text.data());
+    EXPECT_EQ(wire::read_train(text, 16), h);
+    EXPECT_FALSE(wire::read_train(std::span(text).first(wire::TrainHead::kSize), 16)) << "an empty piece";
+    text.resize(wire::TrainHead::kSize + h.size + 16 - h.offset);
+    EXPECT_EQ(wire::read_train(text, 16), h);
+    text.push_back(0);
+    EXPECT_FALSE(wire::read_train(text, 16)) << "beyond the end";
+  }
+  // An earlier version has a nought where peers say what they think of trains.
+  Bytes probe(wire::Probe::kSize);
+  write(wire::Probe{7, 1472, wire::Probe::kTakesTrains | 5}, probe.data());
+  EXPECT_EQ(wire::read_probe(probe)->trains, wire::Probe::kTakesTrains | 5);
 }
 
 // Whatever bytes come, reading them does no harm.
 TEST(Wire, RandomBytesDoNoHarm) {
-  int heads = 0, fragments = 0, probes = 0;
+  int heads = 0, fragments = 0, probes = 0, trains = 0;
   Reassembly r;
   for (unsigned seed = 1; seed <= 20000; ++seed) {
     std::mt19937 random(seed);
     Bytes bytes(random() % 120);
     for (auto& b : bytes) b = static_cast<std::uint8_t>(random() % 8 ? random() : 0);
-    if (!bytes.empty()) bytes[0] = static_cast<std::uint8_t>(0x10 | random() % 9);
+    if (!bytes.empty()) bytes[0] = static_cast<std::uint8_t>(0x10 | random() % 10);
     if (bytes.size() > 1) bytes[1] %= 5;
     bytes.shrink_to_fit();
     auto head = wire::read(bytes);
@@ -150,12 +174,17 @@ TEST(Wire, RandomBytesDoNoHarm) {
     auto text = std::span(bytes).subspan(wire::kHead);
     if (auto f = wire::read_fragment(text)) {
       ++fragments;
-      r.add(head->from, *f, text.subspan(wire::FragmentHead::kSize), {});
+      r.add(head->from, {f->packet, f->offset, f->total}, text.subspan(wire::FragmentHead::kSize), {});
+    }
+    if (auto t = wire::read_train(text, wire::kTag)) {
+      ++trains;
+      r.add(head->from, {head->counter, t->offset, t->size + wire::kTag}, text.subspan(wire::TrainHead::kSize), {});
     }
     probes += wire::read_probe(text).has_value();
   }
   EXPECT_GT(heads, 5000);
   EXPECT_GT(fragments, 100);
+  EXPECT_GT(trains, 100);
   EXPECT_GT(probes, 5000);
 }
 
