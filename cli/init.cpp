@@ -54,6 +54,8 @@ std::vector<Option> init_options() {
       {.name = "pod-network-cidr", .value = "RANGE", .help = "Addresses of pods", .fallback = "10.244.0.0/16"},
       {.name = "service-cidr", .value = "RANGE", .help = "Addresses of services", .fallback = "10.96.0.0/12"},
       {.name = "service-dns-domain", .value = "DOMAIN", .help = "DNS domain of services", .fallback = "cluster.local"},
+      {.name = "encrypt", .help = "Encrypt what pods send to pods of other nodes; nodes that join do so, too"},
+      {.name = "ipam", .value = "MODE", .help = "Where pods' addresses come from: podcidr: each node has a range; ring: all nodes share one", .fallback = "podcidr", .choices = {"podcidr", "ring"}},
       {.name = "token", .value = "TOKEN", .help = "Token by which nodes join; default: a new one"},
       {.name = "token-ttl", .value = "DURATION", .help = "How long the token is good; 0: for ever", .fallback = "24h"},
       {.name = "key-algorithm", .value = "ALGORITHM", .help = "Keys of certificates", .fallback = "ECDSA-P256", .choices = {"ECDSA-P256", "RSA-2048"}},
@@ -105,6 +107,8 @@ Result<bootstrap::InitOptions> read_init(const Invocation& in, const std::string
   o.upload_certs = in.flag("upload-certs");
   o.certificate_key = in.get("certificate-key");
   o.pod_network_cidr = in.get("pod-network-cidr");
+  o.encrypt = in.flag("encrypt");
+  o.ipam = in.get("ipam");
   o.service_cidr = in.get("service-cidr");
   o.service_dns_domain = in.get("service-dns-domain");
   o.token = in.get("token");

@@ -1,4 +1,5 @@
 // lab overlay: the pod network of one node, as a process of its own.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <cstdlib>
@@ -167,7 +168,12 @@ Result<void> overlay(const Invocation& in) {
   options.status_port = static_cast<int>(in.number("status-port"));
   LAB_CHECK(set_mesh(in, config, options));
   LAB_CHECK(set_paths(in, options));
-  if (ring) options.ring = overlay::RingOptions{options.cluster_cidr, in.all("ipam-founders")};
+  if (ring) {
+    options.ring = overlay::RingOptions{options.cluster_cidr, in.all("ipam-founders")};
+    // One list serves all nodes: who is not on it joins later.
+    if (std::ranges::find(options.ring->founders, options.core.node_name) == options.ring->founders.end())
+      options.ring->founders.clear();
+  }
   Result<void> started;
   on_loop(thread.loop(), [&] {
     if (!without_api) {
@@ -195,7 +201,7 @@ Commands overlay_commands() {
                        {.name = "pod-cidr", .value = "RANGE", .help = "Addresses of this node's pods; default: what its Node says"},
                        {.name = "peer", .value = "HOST", .help = "A peer of the mesh to begin with, besides those the API server knows", .repeated = true},
                        {.name = "ipam", .value = "MODE", .help = "Where pods' addresses come from: the range that the Node names, or the ring that all nodes share", .fallback = "podcidr", .choices = {"podcidr", "ring"}},
-                       {.name = "ipam-founders", .value = "NODE", .help = "With the ring: the nodes that start it, the same on each; none on those that join later", .repeated = true},
+                       {.name = "ipam-founders", .value = "NODE", .help = "With the ring: the nodes that start it, the same on each; one that is not among them joins later", .repeated = true},
                        {.name = "password-file", .value = "FILE", .help = "Password of the mesh; default: the cluster's certificates are the proof"},
                        {.name = "encryption", .help = "Encrypt what pods send to other nodes; the password, or else the node's certificate, vouches for the keys"},
                        {.name = "sleeve-port", .value = "PORT", .help = "UDP port of the way through user space, taken where the kernel's VXLAN does not get through; 0: none", .fallback = "6783"},

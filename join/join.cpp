@@ -233,6 +233,7 @@ Result<void> kubelet_start(JoinContext& c) {
       .pod_cidr = std::string(json::str(cluster_config, "networking", "podSubnet")),
       .taints = c.options.taints,
       .overlay = json::str(cluster_map, "data", bootstrap::kOverlayKey) != "manifest",
+      .overlay_choice = bootstrap::OverlayChoice::decode(json::at(cluster_map, "data")),
       .runtime = runtime};
   if (auto seconds = json::num(kubelet, "nodeLeaseDurationSeconds")) node.lease_seconds = static_cast<int>(seconds);
   for (const auto& f : bootstrap::check_host_routes({.ranges = {node.pod_cidr, node.service_cidr}}))

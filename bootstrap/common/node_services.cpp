@@ -55,14 +55,54 @@ Unit agent_unit(const NodeServices& node) {
 }
 
 Unit overlay_unit(const NodeServices& node) {
-  return {.name = "lab-overlay",
-          .description = "Pod network of lab",
-          .argv = {fs::self_exe(), "overlay", "--kubeconfig", kKubeletConfig, "--hostname-override", node.node_name,
-                   "--node-ip", node.node_ip, "--cluster-cidr", node.pod_cidr},
-          .after = {"lab-agent"}};
+  Unit overlay{.name = "lab-overlay",
+               .description = "Pod network of lab",
+               .argv = {fs::self_exe(), "overlay", "--kubeconfig", kKubeletConfig, "--hostname-override", node.node_name,
+                        "--node-ip", node.node_ip, "--cluster-cidr", node.pod_cidr},
+               .after = {"lab-agent"}};
+  const auto more = node.overlay_choice.flags();
+  overlay.argv.insert(overlay.argv.end(), more.begin(), more.end());
+  return overlay;
 }
 
+constexpr const char* kEncryptionKey = "overlay-encryption";
+constexpr const char* kIpamKey = "overlay-ipam";
+constexpr const char* kFoundersKey = "overlay-ipam-founders";   // names with commas between
+
 }  // namespace
+
+std::vector<std::string> OverlayChoice::flags() const {
+  std::vector<std::string> out;
+  if (encrypt) out.push_back("--encryption");
+  if (ipam != "ring") return out;
+  out.insert(out.end(), {"--ipam", "ring"});
+  for (const auto& name : founders) out.insert(out.end(), {"--ipam-founders", name});
+  return out;
+}
+
+json::Object OverlayChoice::encode() const {
+  json::Object out;
+  if (encrypt) out[kEncryptionKey] = "true";
+  if (ipam != "ring") return out;
+  out[kIpamKey] = ipam;
+  std::string names;
+  for (const auto& name : founders) names += (names.empty() ? "" : ",") + name;
+  out[kFoundersKey] = names;
+  return out;
+}
+
+OverlayChoice OverlayChoice::decode(const json::Value& data) {
+  OverlayChoice out{.encrypt = json::str(data, kEncryptionKey) == "true"};
+  if (json::str(data, kIpamKey) != "ring") return out;
+  out.ipam = "ring";
+  const std::string names(json::str(data, kFoundersKey));
+  for (std::size_t at = 0; at < names.size();) {
+    const auto comma = std::min(names.find(',', at), names.size());
+    if (comma > at) out.founders.push_back(names.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return out;
+}
 
 std::string command_line(const Unit& unit) {
   std::string out;

@@ -4,10 +4,24 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "bootstrap/common/runtime.h"
 #include "bootstrap/services/service_manager.h"
 
 namespace lab::bootstrap {
+
+// What init chose for the pod network of the whole cluster. It stands in ConfigMap kubeadm-config, where nodes that join
+// find it.
+struct OverlayChoice {
+  bool encrypt = false;                 // what pods send to other nodes
+  std::string ipam = "podcidr";         // or "ring"
+  std::vector<std::string> founders;    // of the ring: nodes that begin it; those that join later are told of them, too
+  bool operator==(const OverlayChoice&) const = default;
+
+  std::vector<std::string> flags() const;   // of `lab overlay`
+  json::Object encode() const;              // keys of the ConfigMap
+  static OverlayChoice decode(const json::Value& data);   // what is absent or unknown is as without any choice
+};
 
 struct NodeServices {
   std::string node_name, node_ip, cri_socket;
@@ -16,6 +30,7 @@ struct NodeServices {
   int lease_seconds = 40;                    // the node renews its Lease four times in this time
   std::vector<std::string> taints;           // registered with the node: "key=value:Effect"
   bool overlay = true;
+  OverlayChoice overlay_choice;
   RuntimeSettings runtime;                   // set by start_runtime()
 };
 

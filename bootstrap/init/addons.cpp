@@ -1,6 +1,8 @@
 // Phases addon/*: what runs in every cluster beside the control plane.
 #include <algorithm>
 
+#include "base/crypto/digest.h"
+#include "base/crypto/encoding.h"
 #include "base/fs.h"
 #include "base/yaml/yaml.h"
 #include "bootstrap/common/runtime.h"
@@ -54,13 +56,37 @@ Result<void> write_overlay_manifest(InitContext& c) {
   auto manifest = fs::read_file(fs::join(bundle_directory(), "addons/overlay-net.yaml"));
   if (!manifest)
     return std::unexpected(std::move(manifest).error().with_context("the bundled manifest of the pod network"));
-  const std::string self = fs::self_exe();
-  for (const auto& [name, value] : {std::pair<std::string, std::string>{"@LAB_BINARY@", self},
-                                    {"@LAB_DIRECTORY@", self.substr(0, self.rfind('/'))},
-                                    {"@POD_CIDR@", c.options.pod_network_cidr}})
-    for (auto at = manifest->find(name); at != std::string::npos; at = manifest->find(name))
-      manifest->replace(at, name.size(), value);
-  return fs::write_file(fs::join(kAddonDirectory, "overlay-net.yaml"), *manifest);
+  const auto file = fs::join(kAddonDirectory, "overlay-net.yaml");
+  return fs::write_file(file, overlay_manifest(*manifest, c.options, fs::self_exe(), fs::read_file(file).value_or("")),
+                        0600);
+}
+
+OverlayChoice overlay_choice(const InitOptions& options) {
+  OverlayChoice out{.encrypt = options.encrypt, .ipam = options.ipam};
+  if (out.ipam == "ring") out.founders = {options.node_name};
+  return out;
+}
+
+// Init run again must not give the pods that run already another password than those that come.
+std::string overlay_manifest(std::string text, const InitOptions& options, const std::string& binary,
+                             const std::string& before) {
+  constexpr std::string_view kLine = "\n  password: \"";
+  std::string password;
+  if (auto at = before.find(kLine); at != std::string::npos) {
+    at += kLine.size();
+    if (auto end = before.find('"', at); end != std::string::npos) password = before.substr(at, end - at);
+  }
+  if (password.size() < 32 || password.find('\n') != std::string::npos)
+    password = crypto::hex_encode(crypto::random_bytes(32));
+  std::string flags;
+  for (const auto& word : overlay_choice(options).flags()) flags += ", \"" + word + "\"";
+  for (const auto& [name, value] : {std::pair<std::string, std::string>{"@LAB_BINARY@", binary},
+                                    {"@LAB_DIRECTORY@", binary.substr(0, binary.rfind('/'))},
+                                    {"@POD_CIDR@", options.pod_network_cidr},
+                                    {"@MORE_FLAGS@", flags},
+                                    {"@PASSWORD@", password}})
+    for (auto at = text.find(name); at != std::string::npos; at = text.find(name)) text.replace(at, name.size(), value);
+  return text;
 }
 
 Result<void> addon_dns_phase(InitContext& c) {

@@ -72,7 +72,8 @@ NodeServices node_services(const InitContext& c) {
           .pod_cidr = o.pod_network_cidr,
           .lease_seconds = static_cast<int>(o.node_grace.count()),
           .taints = c.node_taints(),
-          .overlay = overlay_is_service(c.options)};
+          .overlay = overlay_is_service(c.options),
+          .overlay_choice = overlay_choice(c.options)};
 }
 
 Result<void> kubelet_start_phase(InitContext& c) {

@@ -41,6 +41,8 @@ struct InitOptions {
   bool show_token = true;                    // in the join command at the end
   pki::KeyAlgorithm key_algorithm = pki::KeyAlgorithm::kEcdsaP256;
   std::chrono::hours certificate_validity{24 * 3650}, ca_validity{24 * 3650};
+  bool encrypt = false;                      // what pods send to other nodes
+  std::string ipam = "podcidr";              // where pods' addresses come from; or "ring"
   bool taint_master = true;
   std::optional<std::vector<std::string>> taints;   // "key=value:Effect", instead of the control plane's own
   std::string node_ip;                       // empty: the advertise address
@@ -78,8 +80,14 @@ struct InitContext {
 // Whether every node runs the pod network as a service. Not so when the phase addon/overlay-net is left out: then nodes
 // are NotReady until somebody applies its manifest, or that of another network.
 bool overlay_is_service(const InitOptions& options);
+// This master begins the ring, where there is one.
+OverlayChoice overlay_choice(const InitOptions& options);
 // Lays the manifest where people will look for it, whether it is needed or not.
 Result<void> write_overlay_manifest(InitContext& c);
+// `text` with its @NAMES@ filled in. The password by which the pods of the manifest prove themselves to one another is
+// that of `before`, the manifest that was written earlier, or a new one where that has none.
+std::string overlay_manifest(std::string text, const InitOptions& options, const std::string& binary,
+                             const std::string& before);
 // Key of ConfigMap kubeadm-config beside ClusterConfiguration: "service" or "manifest", for nodes that join.
 inline constexpr const char* kOverlayKey = "overlay";
 

@@ -105,9 +105,10 @@ json::Value kubelet_configuration(const InitContext& c) {
 
 Result<void> upload_kubeadm_config_phase(InitContext& c) {
   LAB_TRY(auto* cluster, c.cluster());
-  LAB_CHECK(cluster->apply(res::configmaps, config_map("kube-system", "kubeadm-config",
-                                                       {{"ClusterConfiguration", yaml::dump(cluster_configuration(c))},
-                                                        {kOverlayKey, overlay_is_service(c.options) ? "service" : "manifest"}})));
+  auto data = overlay_choice(c.options).encode();
+  data["ClusterConfiguration"] = yaml::dump(cluster_configuration(c));
+  data[kOverlayKey] = overlay_is_service(c.options) ? "service" : "manifest";
+  LAB_CHECK(cluster->apply(res::configmaps, config_map("kube-system", "kubeadm-config", std::move(data))));
   return let_nodes_read(*cluster, "kubeadm-config", "kubeadm:nodes-kubeadm-config");
 }
 

@@ -156,7 +156,8 @@ Result<void> AgentCore::open_parts() {
 }
 
 Result<void> AgentCore::update_firewall() {
-  FirewallState state{.pod_cidr = pod_cidr_, .host_ports = host_ports()};
+  FirewallState state{
+      .pod_cidr = pod_cidr_, .host_ports = host_ports(), .underlay = options_.underlay, .tunnel_port = options_.port};
   for (const auto& p : peers_) {
     if (!ring_) state.cluster_cidrs.push_back(p.pod_cidr);
   }
@@ -292,6 +293,7 @@ json::Value AgentCore::status() const {
                       {"mtu", report_.mtu},
                       {"peers", std::move(peers)},
                       {"warnings", std::move(warnings)},
+                      {"encrypts", paths_ && paths_->encrypts()},
                       {"ipam", json::Object{{"total", usage.total}, {"used", usage.used}}}};
 }
 
@@ -305,8 +307,7 @@ std::string AgentCore::metrics() const {
          gauge("lab_overlay_peers", "Nodes that this node exchanges pod traffic with.", programmed_.size()) +
          gauge("lab_overlay_addresses_total", "Pod addresses of this node.", usage.total) +
          gauge("lab_overlay_addresses_used", "Pod addresses in use.", usage.used) +
-         gauge("lab_overlay_mtu_bytes", "MTU of pods.", report_.mtu) +
-         (paths_ ? paths_->metrics() : "");
+         gauge("lab_overlay_mtu_bytes", "MTU of pods.", report_.mtu) + (paths_ ? paths_->metrics() : "");
 }
 
 // What a start without the API server needs. Losing it is no loss once the API server answers.

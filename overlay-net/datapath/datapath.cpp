@@ -14,6 +14,18 @@ bool contains(const std::vector<T>& items, const T& item) {
   return std::ranges::find(items, item) != items.end();
 }
 
+constexpr const char* kBridgeFiltering = "net/bridge/bridge-nf-call-iptables";
+constexpr const char* kBridgeFiltering6 = "net/bridge/bridge-nf-call-ip6tables";
+
+// A service's answer may come back another way than the question went, so a strict check of sources is made a loose
+// one; where there is none, that would be a look-up per packet for nothing.
+Result<void> set_device_parameters(const std::string& device) {
+  const bool strict = read_sysctl("net/ipv4/conf/all/rp_filter").value_or("0") == "1";
+  LAB_CHECK(set_sysctl("net/ipv4/conf/" + device + "/rp_filter", strict ? "2" : "0"));
+  if (!has_sysctl("net/ipv6/conf/" + device)) return {};
+  return set_sysctl("net/ipv6/conf/" + device + "/disable_ipv6", "1");
+}
+
 }  // namespace
 
 Result<Datapath> Datapath::open(DatapathConfig config) {
@@ -33,7 +45,8 @@ Result<ReconcileReport> Datapath::reconcile(const std::vector<Peer>& peers, cons
   LAB_TRY(report.mtu, pod_mtu());
   LAB_TRY(auto bridge, ensure_bridge(report));
   LAB_TRY(auto vxlan, ensure_vxlan(report));
-  LAB_CHECK(set_parameters(report));
+  LAB_CHECK(set_parameters());
+  LAB_CHECK(set_bridge_filtering(bridge, report));
   LAB_CHECK(ensure_link_state(bridge, MacAddress::from_seed("bridge " + config_.vtep_mac.text()), report));
   Cidr gateway{gateway_address(config_.pod_cidr), config_.pod_cidr.prefix};
   auto vtep = Cidr::host(vtep_address(config_.pod_cidr));
@@ -107,10 +120,7 @@ Result<Link> Datapath::ensure_vxlan(ReconcileReport& report) {
 Result<void> Datapath::ensure_sleeve(const Cidr& address, ReconcileReport& report) {
   LAB_TRY(sleeve_, netlink_.find_link(config_.sleeve));
   if (!sleeve_) return {};
-  LAB_CHECK(set_sysctl("net/ipv4/conf/" + config_.sleeve + "/rp_filter", "2"));
-  if (has_sysctl("net/ipv6/conf/" + config_.sleeve)) {
-    LAB_CHECK(set_sysctl("net/ipv6/conf/" + config_.sleeve + "/disable_ipv6", "1"));
-  }
+  LAB_CHECK(set_device_parameters(config_.sleeve));
   LAB_CHECK(ensure_link_state(*sleeve_, sleeve_->mac, report));
   return ensure_only_address(*sleeve_, address, report);
 }
@@ -140,27 +150,45 @@ Result<void> Datapath::ensure_only_address(const Link& link, const Cidr& address
   return {};
 }
 
-Result<void> Datapath::set_parameters(ReconcileReport& report) {
+Result<void> Datapath::set_parameters() {
   LAB_CHECK(set_sysctl("net/ipv4/ip_forward", "1"));
-  for (const auto& device : {config_.bridge, config_.vxlan}) {
-    // Loose: a service's answer may come back another way than the question went.
-    LAB_CHECK(set_sysctl("net/ipv4/conf/" + device + "/rp_filter", "2"));
-    if (has_sysctl("net/ipv6/conf/" + device)) {
-      LAB_CHECK(set_sysctl("net/ipv6/conf/" + device + "/disable_ipv6", "1"));
-    }
+  for (const auto& device : {config_.bridge, config_.vxlan}) LAB_CHECK(set_device_parameters(device));
+  const std::string bridge = config_.bridge;
+  LAB_CHECK(set_sysctl("net/ipv4/conf/" + bridge + "/proxy_arp_pvlan", "1"));
+  LAB_CHECK(set_sysctl("net/ipv4/neigh/" + bridge + "/proxy_delay", "0"));
+  // A pod must not be told to go past its gateway. The kernel asks whether this device or `all` wants redirects; other
+  // devices have their own word.
+  for (const auto& device : {bridge, std::string("all")}) {
+    LAB_CHECK(set_sysctl("net/ipv4/conf/" + device + "/send_redirects", "0"));
   }
-  // Without it, answers between two pods of one node bypass the translation of services.
+  return {};
+}
+
+// What ports say to each other within a bridge passes the firewall only with br_netfilter. Pods of this version are
+// isolated ports, so that nothing does; those that an earlier one wired need it until they are gone. Where this bridge
+// is the only one, it is off otherwise: it makes every packet of a pod dearer.
+Result<void> Datapath::set_bridge_filtering(const Link& bridge, ReconcileReport& report) {
+  LAB_TRY(auto links, netlink_.links());
+  const bool needed =
+      std::ranges::any_of(links, [&](const Link& l) { return l.master == bridge.index && !l.isolated; });
+  const bool others =
+      std::ranges::any_of(links, [&](const Link& l) { return l.kind == "bridge" && l.index != bridge.index; });
+  if (!needed) {
+    return others || !has_sysctl(kBridgeFiltering) ? Result<void>{} : set_sysctl(kBridgeFiltering, "0");
+  }
   // Distributions have it as a module, which nothing loads by itself.
-  if (!has_sysctl("net/bridge/bridge-nf-call-iptables") && !asked_for_module_) {
+  if (!has_sysctl(kBridgeFiltering) && !asked_for_module_) {
     asked_for_module_ = true;
     (void)run({.argv = {"modprobe", "--quiet", "br_netfilter"}, .timeout = std::chrono::seconds(20)});
   }
-  if (has_sysctl("net/bridge/bridge-nf-call-iptables")) {
-    LAB_CHECK(set_sysctl("net/bridge/bridge-nf-call-iptables", "1"));
+  if (has_sysctl(kBridgeFiltering)) {
+    LAB_CHECK(set_sysctl(kBridgeFiltering, "1"));
+    if (has_sysctl(kBridgeFiltering6)) LAB_CHECK(set_sysctl(kBridgeFiltering6, "1"));
   } else {
     report.warnings.push_back(
-        "the kernel lacks br_netfilter: a pod cannot reach a service whose endpoint is on its own node; "
-        "run 'modprobe br_netfilter'");
+        "the kernel lacks br_netfilter: pods that were started by an earlier version cannot reach a service whose "
+        "endpoint is on their own node, and policies do not hold between them; start them anew, or run "
+        "'modprobe br_netfilter'");
   }
   return {};
 }

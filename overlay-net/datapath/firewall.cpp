@@ -64,6 +64,12 @@ std::string firewall_script(const FirewallState& s) {
   out += "    ip saddr 127.0.0.0/8 oifname \"" + s.bridge + "\" masquerade\n";
   out += "    ip saddr " + own + " ip daddr != 224.0.0.0/4 ip daddr != @pod-cidrs masquerade\n";
   out += "  }\n";
+  if (!s.underlay.empty() && s.tunnel_port) {
+    const std::string tunnel = s.underlay.text() + " udp dport " + std::to_string(s.tunnel_port) + " notrack\n  }\n";
+    out += "  chain untracked-in {\n    type filter hook prerouting priority raw; policy accept;\n    ip daddr " +
+           tunnel + "  chain untracked-out {\n    type filter hook output priority raw; policy accept;\n    ip saddr " +
+           tunnel;
+  }
   if (!s.only_through.empty()) {
     const std::string ways = "{ \"lo\", \"" + s.bridge + "\", \"" + s.only_through + "\" } drop\n";
     out +=

@@ -1,8 +1,8 @@
 // Firewall: the overlay's nftables table `ip lab-overlay`: masquerading of what leaves the pod network, and host ports.
 //
 // Pods keep their addresses towards each other and are seen as their node by everything else. A host port is a port of
-// the node that leads to a pod (the CNI capability portMappings). With encryption it keeps pods' packets off every other way. apply() replaces the table's content in one
-// transaction; connections that are up stay up.
+// the node that leads to a pod (the CNI capability portMappings). With encryption it keeps pods' packets off every
+// other way. apply() replaces the table's content in one transaction; connections that are up stay up.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,10 @@ struct FirewallState {
   Cidr pod_cidr;                    // of this node
   std::vector<Cidr> cluster_cidrs;  // of all nodes: no masquerading towards them
   std::vector<HostPort> host_ports;
+  // Packets of the tunnel itself (from or to this address and UDP port) are not tracked: each flow of pods within has
+  // its own entry already. Empty: none is known.
+  IpAddress underlay;
+  std::uint16_t tunnel_port = 0;
   // Pods' packets go to other nodes and come from them through this device alone, also while it is not there; "": any.
   std::string only_through;
 };

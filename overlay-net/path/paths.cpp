@@ -52,6 +52,8 @@ class Paths::Watch {
 
   Result<unsigned> underlay_mtu();
   Result<void> start_sleeve();
+  bool retry_sleeve(TimePoint now);
+  void tell_sleeve();
   void run();
   void wake();
   TimePoint tick(TimePoint now, bool& changed);
@@ -61,12 +63,15 @@ class Paths::Watch {
   Path path_of(const Watched& w) const { return encrypts() ? Path::kSleeve : w.chooser.path(); }
 
   const PathOptions options_;
-  std::unique_ptr<Sleeve> sleeve_;
-  std::string no_sleeve_;  // why there is none
   HeartbeatSocket socket_;
   int wake_ = -1;
   std::atomic<bool> stop_ = false;
   std::mutex mutex_;  // of all below
+  std::unique_ptr<Sleeve> sleeve_;
+  std::string no_sleeve_;  // why there is none
+  TimePoint next_try_{};   // at it
+  std::vector<SleevePeer> for_sleeve_;
+  std::map<PeerName, PeerName> via_;
   std::map<MacAddress, Watched> peers_;
   unsigned mtu_ = 0;
   std::function<void()> on_change_;
@@ -111,12 +116,34 @@ Result<void> Paths::Watch::start_sleeve() {
   return {};
 }
 
+// Whoever holds the port, or the device, may let go of it. True when there is a sleeve now that was not there before.
+bool Paths::Watch::retry_sleeve(TimePoint now) {
+  if (sleeve_ || now < next_try_) return false;
+  next_try_ = now + options_.heartbeat * 5;
+  auto started = start_sleeve();
+  if (!started) {
+    no_sleeve_ = started.error().text();
+    return false;
+  }
+  no_sleeve_.clear();
+  log::info("there is a path besides the kernel's now", {{"port", options_.port}});
+  tell_sleeve();
+  return true;
+}
+
+void Paths::Watch::tell_sleeve() {
+  if (!sleeve_) return;
+  sleeve_->set_peers(for_sleeve_);
+  sleeve_->set_next_hops(via_);
+}
+
 Result<void> Paths::Watch::start() {
   if (auto started = start_sleeve(); !started) {
     // Unencrypted where encryption was asked for is no fallback.
     if (encrypts()) return std::unexpected(std::move(started).error().with_context("encryption"));
     no_sleeve_ = started.error().text();
-    log::warn("there is no path besides the kernel's", {{"reason", no_sleeve_}});
+    next_try_ = std::chrono::steady_clock::now() + options_.heartbeat * 5;
+    log::warn("there is no path besides the kernel's; it is tried again", {{"reason", no_sleeve_}});
   }
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_ < 0) return fail_errno("cannot make an event descriptor");
@@ -160,6 +187,9 @@ void Paths::Watch::run() {
 // Ends the rounds that are due, and begins the next ones.
 TimePoint Paths::Watch::tick(TimePoint now, bool& changed) {
   auto next = now + std::chrono::seconds(5);
+  // The datapath brings the sleeve's device up.
+  if (retry_sleeve(now)) changed = true;
+  if (!sleeve_) next = std::min(next, next_try_);
   // The device may be made, or made anew, at any time.
   const bool open = !encrypts() && socket_.ensure_open();
   std::map<PeerName, SleevePeerStatus> by_sleeve;
@@ -254,10 +284,9 @@ void Paths::Watch::set_peers(const std::vector<Peer>& peers, unsigned mtu,
       w.peer = p;
     }
     peers_ = std::move(next);
-    if (sleeve_) {
-      sleeve_->set_peers(std::move(for_sleeve));
-      sleeve_->set_next_hops(std::move(via));
-    }
+    for_sleeve_ = std::move(for_sleeve);
+    via_ = std::move(via);
+    tell_sleeve();
   }
   wake();
 }
@@ -311,7 +340,6 @@ std::vector<PathStatus> Paths::Watch::status() {
 std::string Paths::Watch::metrics() {
   const auto paths = status();
   SleeveCounters c;
-  if (sleeve_) c = sleeve_->counters();
   auto line = [](const std::string& name, const char* type, const std::string& help, std::uint64_t value) {
     return "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n" + name + " " + std::to_string(value) +
            "\n";
@@ -322,6 +350,7 @@ std::string Paths::Watch::metrics() {
   {
     std::lock_guard lock(mutex_);
     moves = moves_;
+    if (sleeve_) c = sleeve_->counters();
   }
   return line("lab_overlay_sleeve_peers", "gauge", "Peers that are reached through user space.", sleeved) +
          line("lab_overlay_path_moves_total", "counter", "Peers that were moved to another path.", moves) +

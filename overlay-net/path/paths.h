@@ -6,7 +6,8 @@
 //   datapath.use_sleeve(paths->sleeved());
 //
 // Sends a full-size heartbeat over the VXLAN to every peer each `heartbeat`, answers those of others, and keeps a
-// Sleeve ready. Without a TUN device there is no second path, which status() says. With an authenticator every peer is
+// Sleeve ready. Without a TUN device, or where its port is taken, there is no second path, which status() says; it is
+// tried again every few heartbeats. With an authenticator every peer is
 // reached through the sleeve, sealed, from the beginning; then a TUN device is a must.
 //
 // A thread of its own between start() and the end of the object; start() in the calling thread's network namespace. The

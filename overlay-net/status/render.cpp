@@ -108,6 +108,16 @@ void mesh_summary(std::string& out, const json::Value& report) {
   }
 }
 
+// What was chosen, and with which peers it is not (yet) so.
+std::string encryption_of(const json::Value& report) {
+  if (!json::flag(report, "encrypts")) return "off";
+  std::string out = "on: AES-256-GCM, through user space", without;
+  for (const auto& p : json::list(report, "peers")) {
+    if (!json::flag(p, "encrypted")) without += (without.empty() ? "" : ", ") + text_of(p, "name");
+  }
+  return without.empty() ? out : out + "; no keys yet with " + without + ", which gets nothing";
+}
+
 }  // namespace
 
 std::string render_summary(const json::Value& report) {
@@ -121,10 +131,13 @@ std::string render_summary(const json::Value& report) {
   line(out, "Device",
        "lab-vxlan, VNI " + std::to_string(json::num(report, "vni")) + ", UDP port " +
            std::to_string(json::num(report, "port")) + ", MTU of pods " + std::to_string(json::num(report, "mtu")));
+  if (json::has(report, "encrypts")) line(out, "Encryption", encryption_of(report));
   line(out, "Peers", std::to_string(json::list(report, "peers").size()));
   for (const auto& w : json::list(report, "warnings")) line(out, "Warning", std::string(json::as_str(w)));
   out += "\n";
   line(out, "Service", "ipam");
+  line(out, "Mode",
+       json::has(report, "ring") ? "ring: all nodes share the range" : "podcidr: each node has a range of its own");
   line(out, "Range", text_of(report, "clusterCIDR", "unknown"));
   line(out, "Here",
        text_of(report, "podCIDR", "none yet") + ", " + std::to_string(json::num(report, "ipam", "used")) + " of " +

@@ -1,5 +1,6 @@
 // What a network may do to the kernel's path, and how pods fare: real agents, real plugin.
 #include <algorithm>
+#include <optional>
 #include <thread>
 
 #include "tests/netns/overlay/cluster.h"
@@ -139,6 +140,20 @@ TEST_F(PathTest, WhereTwoCannotReachOneAnotherAThirdForwards) {
   EXPECT_TRUE(c.ping("a", b));
 }
 
+TEST_F(PathTest, APortThatWasTakenIsUsedOnceItIsFree) {
+  std::optional<test::AnswerServer> holder;
+  holder.emplace(c.box.ns("n1"), test::AnswerServer::Options{.word = "mine", .udp = 6783});
+  start_all();
+  ASSERT_TRUE(is(1, 2, "fastdp")) << json::dump(c.status(1));
+  EXPECT_FALSE(c.box.sh("n1", "ip link show lab-sleeve").ok());
+  for (int i : {1, 2}) nft(i, "udp dport 6784 drop");
+  EXPECT_TRUE(eventually([&] { return why(1, 2).find("6783") != std::string::npos; })) << why(1, 2);
+  holder.reset();
+  EXPECT_TRUE(is(1, 2, "sleeve")) << json::dump(peer(1, 2));
+  EXPECT_TRUE(is(2, 1, "sleeve")) << json::dump(peer(2, 1));
+  EXPECT_TRUE(c.ping("a", b));
+}
+
 TEST_F(PathTest, EncryptedNothingGoesOverTheKernelsPath) {
   for (int i : {1, 2, 3}) nft(i, "udp dport 6784 counter");
   start_all({"password=secret"});
@@ -166,8 +181,9 @@ TEST_F(PathTest, EncryptedNothingGoesOverTheKernelsPath) {
   c.box.add("outside");
   c.box.plug("outside", "eth0", "192.168.77.200/24", "wire", "br0");
   c.box.sh("outside", "ip addr add 10.244.1.77/32 dev lo; ip route add " + b + "/32 via " + Cluster::address(2));
-  c.box.sh("b", "nft -f - <<'END'\ntable ip t {\nchain c {\ntype filter hook prerouting priority 0\n"
-                "ip saddr 10.244.1.77 counter\n}\n}\nEND\n");
+  c.box.sh("b",
+           "nft -f - <<'END'\ntable ip t {\nchain c {\ntype filter hook prerouting priority 0\n"
+           "ip saddr 10.244.1.77 counter\n}\n}\nEND\n");
   c.box.run("outside", {"busybox", "ping", "-c2", "-W1", "-I", "10.244.1.77", b});
   EXPECT_NE(c.box.sh("b", "nft list table ip t").out.find("packets 0"), std::string::npos);
   // Restarted, it agrees on keys again.

@@ -61,7 +61,8 @@ TEST(Init, RefusesWhatCouldNotWork) {
            Case{"few nodes", [](InitOptions& o) { o.pod_network_cidr = "10.244.0.0/23"; }, "fewer than 4 nodes"},
            Case{"no range", [](InitOptions& o) { o.service_cidr = "10.96.0.0"; }, "no address range"},
            Case{"token", [](InitOptions& o) { o.token = "short"; }, "bootstrap token"},
-           Case{"phase to skip", [](InitOptions& o) { o.run.skip = {"certs/nothing"}; }, "invalid phase name: certs/nothing"},
+           Case{"phase to skip", [](InitOptions& o) { o.run.skip = {"certs/nothing"}; },
+                "invalid phase name: certs/nothing"},
            Case{"phase alone", [](InitOptions& o) { o.run.only = "cert"; }, "invalid phase name: cert"},
        }) {
     auto options = good();
@@ -101,6 +102,43 @@ TEST(Init, PhasesHaveKubeadmsNames) {
   // Every certificate of the table has its phase.
   for (const auto& row : pki::certificate_table())
     EXPECT_NE(std::find(names.begin(), names.end(), "certs/" + row.name), names.end()) << row.name;
+}
+
+// What is chosen for the pod network reaches this master's overlay, its manifest, and those who join.
+TEST(Init, ThePodNetworkIsChosenForAllNodes) {
+  auto options = good();
+  EXPECT_EQ(overlay_choice(options), OverlayChoice{});
+  EXPECT_TRUE(overlay_choice(options).flags().empty());
+  EXPECT_TRUE(overlay_choice(options).encode().empty());
+  options.encrypt = true;
+  options.ipam = "ring";
+  const auto choice = overlay_choice(options);
+  EXPECT_EQ(choice.flags(),
+            (std::vector<std::string>{"--encryption", "--ipam", "ring", "--ipam-founders", "master-1"}));
+  EXPECT_EQ(OverlayChoice::decode(choice.encode()), choice);
+  auto two = choice;
+  two.founders.push_back("master-2");
+  EXPECT_EQ(OverlayChoice::decode(two.encode()), two);
+  EXPECT_EQ(OverlayChoice::decode(json::Object{{"overlay-ipam", "unheard-of"}}), OverlayChoice{});
+  EXPECT_EQ(OverlayChoice::decode(json::null_value()), OverlayChoice{});
+}
+
+TEST(Init, TheManifestHoldsAPasswordOfItsOwnThatStays) {
+  const std::string form =
+      "stringData:\n  password: \"@PASSWORD@\"\n  command: [\"@LAB_BINARY@\", \"@POD_CIDR@\"@MORE_FLAGS@]\n";
+  auto password_of = [](const std::string& text) { return text.substr(text.find('"') + 1, 64); };
+  auto options = good();
+  const auto first = overlay_manifest(form, options, "/usr/bin/lab", "");
+  EXPECT_EQ(first.find('@'), std::string::npos) << first;
+  EXPECT_NE(first.find("[\"/usr/bin/lab\", \"10.244.0.0/16\"]"), std::string::npos) << first;
+  EXPECT_EQ(password_of(first).find_first_not_of("0123456789abcdef"), std::string::npos) << first;
+  EXPECT_EQ(overlay_manifest(form, options, "/usr/bin/lab", first), first);
+  EXPECT_NE(overlay_manifest(form, options, "/usr/bin/lab", ""), first) << "two clusters have two passwords";
+  EXPECT_NE(password_of(overlay_manifest(form, options, "/usr/bin/lab", "\n  password: \"@PASSWORD@\"\n")),
+            "@PASSWORD@");
+  options.encrypt = true;
+  EXPECT_NE(overlay_manifest(form, options, "/usr/bin/lab", first).find("\"10.244.0.0/16\", \"--encryption\"]"),
+            std::string::npos);
 }
 
 TEST(Init, TheJoinCommandCarriesTokenAndPin) {

@@ -24,6 +24,16 @@ TEST(Profile, AnAbsentOneSaysHowToMakeIt) {
   EXPECT_EQ(load_profile("../../etc").error().code, Code::kInvalid);
 }
 
+TEST(Profile, ThePodNetworkIsRemembered) {
+  Profile p;
+  EXPECT_EQ(decode_profile("lab", encode_profile(p)).ipam, "podcidr");
+  EXPECT_FALSE(decode_profile("lab", encode_profile(p)).encrypt);
+  p.encrypt = true;
+  p.ipam = "ring";
+  EXPECT_EQ(decode_profile("lab", encode_profile(p)).ipam, "ring");
+  EXPECT_TRUE(decode_profile("lab", encode_profile(p)).encrypt);
+}
+
 TEST(Profile, TheDriverMustExist) {
   Profile p;
   p.driver = "unheard-of";

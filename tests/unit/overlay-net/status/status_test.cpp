@@ -93,6 +93,23 @@ TEST(Render, Summary) {
   EXPECT_NE(text.find("     API server: away\n"), std::string::npos) << text;
 }
 
+TEST(Render, EncryptionAndTheRingAreSaid) {
+  auto v = report();
+  EXPECT_EQ(render_summary(v).find("Encryption"), std::string::npos) << "an agent that does not say";
+  EXPECT_NE(render_summary(v).find("           Mode: podcidr: "), std::string::npos) << render_summary(v);
+  json::set(v, false, "encrypts");
+  EXPECT_NE(render_summary(v).find("     Encryption: off\n"), std::string::npos) << render_summary(v);
+  json::set(v, true, "encrypts");
+  EXPECT_NE(render_summary(v).find("Encryption: on: AES-256-GCM, through user space; no keys yet with node2, node4, "),
+            std::string::npos)
+      << render_summary(v);
+  for (auto i : {0u, 2u}) json::set(v.at("peers").at(i), true, "encrypted");
+  json::set(v, json::Object{}, "ring");
+  EXPECT_NE(render_summary(v).find("     Encryption: on: AES-256-GCM, through user space\n"), std::string::npos)
+      << render_summary(v);
+  EXPECT_NE(render_summary(v).find("           Mode: ring: "), std::string::npos) << render_summary(v);
+}
+
 TEST(Render, Targets) {
   EXPECT_EQ(render_targets(report()), "10.0.0.4:6783         waiting     named by api,flag: Connection refused\n");
 }
