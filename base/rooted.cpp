@@ -217,6 +217,29 @@ bool Rooted::is_directory(const std::string& path) const {
   return open_below(fd_, path, O_PATH | O_DIRECTORY, Links::kFollow).ok();
 }
 
+bool Rooted::exists(const std::string& path) const {
+  return open_below(fd_, path, O_PATH | O_NOFOLLOW, Links::kFollow).ok();
+}
+
+Result<int> Rooted::open_path(const std::string& path) const {
+  Fd found = open_below(fd_, path, O_PATH, Links::kFollow);
+  if (!found.ok()) return refused("open", path);
+  return found.release();
+}
+
+Result<void> Rooted::symlink(const std::string& target, const std::string& path) const {
+  LAB_TRY(auto place, place_of(path));
+  Fd directory = open_below(fd_, place.directory, O_PATH | O_DIRECTORY, Links::kFollow);
+  if (!directory.ok()) return refused("open the directory of", path);
+  const AsOwnerOf owner(directory.get());
+  const std::string temporary = temporary_name(place.name);
+  if (::symlinkat(target.c_str(), directory.get(), temporary.c_str()) != 0) return refused("link", path);
+  if (::renameat(directory.get(), temporary.c_str(), directory.get(), place.name.c_str()) == 0) return {};
+  auto failed = refused("link", path);
+  ::unlinkat(directory.get(), temporary.c_str(), 0);
+  return failed;
+}
+
 Result<void> Rooted::make_dirs(const std::string& path, unsigned mode, Links links) const {
   for (std::size_t at = 0; at < path.size();) {
     const auto end = std::min(path.find('/', at + 1), path.size());

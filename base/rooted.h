@@ -41,6 +41,8 @@ class Rooted {
   Result<int> open_file(const std::string& path) const;                  // for reading; the caller closes it
   Result<std::vector<std::string>> list(const std::string& path) const;  // names, sorted
   bool is_directory(const std::string& path) const;
+  bool exists(const std::string& path) const;            // a link itself, wherever it leads
+  Result<int> open_path(const std::string& path) const;  // O_PATH, whatever it is: to mount on; the caller closes it
 
   // Written beside its place and renamed: a link or anything else of that name is replaced, not followed. Directories
   // on the way are made. What is made belongs to the owner of the directory it is in (the node's root may be another
@@ -50,7 +52,8 @@ class Rooted {
   Result<void> write_from(int source, const std::string& path, unsigned mode = 0644,
                           Links links = Links::kFollow) const;
   Result<void> make_dirs(const std::string& path, unsigned mode = 0755, Links links = Links::kFollow) const;
-  Result<void> remove_file(const std::string& path) const;  // absent is fine; a link itself
+  Result<void> symlink(const std::string& target, const std::string& path) const;  // replaces a link that is there
+  Result<void> remove_file(const std::string& path) const;                         // absent is fine; a link itself
 
  private:
   explicit Rooted(int fd) : fd_(fd) {}

@@ -107,6 +107,8 @@ class Attributes {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::size_t kLongestOutput = 64 << 20;   // a program that prints without end must not take all memory here
+
 int exit_code_of(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -209,6 +211,11 @@ Result<Finished> run(Command command) {
     };
     drain(fds[0], out, done.out);
     drain(fds[1], err, done.err);
+    if (done.out.size() + done.err.size() > kLongestOutput) {
+      ::kill(pid, SIGKILL);
+      LAB_CHECK(wait_for(pid, Clock::time_point::max()));
+      return fail(Code::kTooLarge, "run " + command.argv[0] + ": it says more than " + std::to_string(kLongestOutput >> 20) + " MiB; killed");
+    }
     if (in.write_end >= 0 && fds[2].revents) {
       SigpipeHeld held;
       ssize_t n = ::write(in.write_end, input.data(), input.size());

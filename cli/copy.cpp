@@ -2,11 +2,14 @@
 //
 // Paths in a node are looked up as the node sees them: its links never lead out into this machine's files.
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <optional>
+
+#include "base/fs.h"
+#include "base/rooted.h"
 #include "bootstrap/local/lab.h"
 #include "cli/groups.h"
 #include "cli/report.h"
@@ -15,35 +18,27 @@ namespace lab::cli {
 
 namespace {
 
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
+struct Fd {
+  int fd = -1;
   ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd >= 0) ::close(fd);
   }
-  int get() const { return fd_; }
-  bool ok() const { return fd_ >= 0; }
-
- private:
-  int fd_;
 };
 
-// One side of the copy: a path below a root, as the person wrote it in `text`.
+// One side of the copy: a path as the person wrote it in `text`, in a node or on this machine.
 struct Side {
   std::string text, node, path;
-  Fd root;  // of the node; none: this machine
+  std::optional<fs::Rooted> files;  // of the node
 
-  Fd open(const std::string& at, int flags) const {
-    if (!root.ok()) return Fd(::open(at.c_str(), flags | O_CLOEXEC));
-    ::open_how how{};
-    how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    return Fd(static_cast<int>(::syscall(SYS_openat2, root.get(), at.c_str(), &how, sizeof how)));
+  Result<int> open() const {
+    if (files) return files->open_file(path);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno("read " + text);
+    return fd;
+  }
+  bool is_directory(const std::string& at) const {
+    struct ::stat info{};
+    return files ? files->is_directory(at) : ::stat(at.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
   }
 };
 
@@ -53,7 +48,7 @@ std::string base_name(const std::string& path) {
 
 // NODE:PATH, or a path here. A colon behind a slash belongs to the path.
 Result<Side> parse_side(bootstrap::NodeDriver& driver, const std::string& text) {
-  Side out{.text = text, .node = {}, .path = text, .root = Fd()};
+  Side out{.text = text, .node = {}, .path = text, .files = {}};
   auto colon = text.find(':');
   if (colon == std::string::npos || colon == 0 || text.find('/') < colon) return out;
   out.node = text.substr(0, colon);
@@ -62,20 +57,9 @@ Result<Side> parse_side(bootstrap::NodeDriver& driver, const std::string& text) 
     return fail(Code::kInvalid, "the path in \"" + text + "\" must begin with /",
                 "as in: " + out.node + ":/root/" + out.path);
   LAB_TRY(auto root, driver.path_in(out.node, "/"));
-  out.root = Fd(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!out.root.ok()) return fail_errno("open the root directory of node " + out.node);
+  LAB_TRY(auto files, fs::Rooted::open(root));
+  out.files.emplace(std::move(files));
   return out;
-}
-
-Result<void> write_all(int fd, const char* data, std::size_t size, const std::string& what) {
-  while (size > 0) {
-    auto n = ::write(fd, data, size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("write " + what, "is there space left? df -h");
-    data += n;
-    size -= static_cast<std::size_t>(n);
-  }
-  return {};
 }
 
 Result<void> copy_bytes(int from, int to, const Side& source, const Side& target) {
@@ -85,36 +69,44 @@ Result<void> copy_bytes(int from, int to, const Side& source, const Side& target
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_errno("read " + source.text);
     if (got == 0) return {};
-    LAB_CHECK(write_all(to, buffer.data(), static_cast<std::size_t>(got), target.text));
+    for (ssize_t done = 0; done < got;) {
+      auto n = ::write(to, buffer.data() + done, static_cast<std::size_t>(got - done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return fail_errno("write " + target.text, "is there space left? df -h");
+      done += n;
+    }
   }
 }
 
 // Written beside its place and renamed: whoever reads there sees the old file or the whole new one.
+Result<void> write_here(int from, const std::string& path, mode_t mode, const Side& source, const Side& target) {
+  const std::string temporary = path.substr(0, path.size() - base_name(path).size()) + "." + base_name(path) + "." +
+                                std::to_string(::getpid());
+  Fd to{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+  if (to.fd < 0) return fail_errno("write " + target.text, errno == ENOENT ? "make its directory first" : "");
+  auto done = copy_bytes(from, to.fd, source, target);
+  if (done && ::fchmod(to.fd, mode) != 0) done = fail_errno("set the mode of " + target.text);
+  if (done && ::rename(temporary.c_str(), path.c_str()) != 0) done = fail_errno("write " + target.text);
+  if (!done) ::unlink(temporary.c_str());
+  return done;
+}
+
 Result<void> copy(const Side& source, const Side& target) {
-  Fd from = source.open(source.path, O_RDONLY);
-  if (!from.ok()) return fail_errno("read " + source.text);
+  LAB_TRY(int fd, source.open());
+  const Fd from{fd};
   struct ::stat info{};
-  ::fstat(from.get(), &info);
+  ::fstat(from.fd, &info);
   if (!S_ISREG(info.st_mode))
     return fail(Code::kInvalid, source.text + " is not a file",
                 "a directory goes as one archive: tar -c DIR | lab shell NODE -- tar -x -C /TARGET");
   std::string path = target.path;
-  if (path.ends_with('/') || target.open(path, O_PATH | O_DIRECTORY).ok())
-    path = fs::join(path, base_name(source.path));
-  const std::string name = base_name(path), temporary = "." + name + "." + std::to_string(::getpid());
-  std::string parent = path.substr(0, path.size() - name.size());
-  if (parent.empty()) parent = ".";
-  Fd directory = target.open(parent, O_PATH | O_DIRECTORY);
-  if (!directory.ok())
-    return fail_errno("open the directory of " + target.text, "make it first: lab shell NODE -- mkdir -p DIR");
-  Fd to(::openat(directory.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!to.ok()) return fail_errno("write " + target.text);
-  auto done = copy_bytes(from.get(), to.get(), source, target);
-  if (done && ::fchmod(to.get(), info.st_mode & 07777) != 0) done = fail_errno("set the mode of " + target.text);
-  if (done && ::renameat(directory.get(), temporary.c_str(), directory.get(), name.c_str()) != 0)
-    done = fail_errno("write " + target.text);
-  if (!done) ::unlinkat(directory.get(), temporary.c_str(), 0);
-  return done;
+  if (path.ends_with('/') || target.is_directory(path)) path = fs::join(path, base_name(source.path));
+  const mode_t mode = info.st_mode & 07777;
+  if (!target.files) return write_here(from.fd, path, mode & 0777, source, target);  // nobody's setuid program
+  if (!target.files->is_directory(path.substr(0, path.rfind('/') + 1)))
+    return fail(Code::kNotFound, "there is no directory for " + target.text,
+                "make it first: lab shell NODE -- mkdir -p DIR");
+  return target.files->write_from(from.fd, path, mode);
 }
 
 Result<void> cp(const Invocation& in) {

@@ -54,8 +54,8 @@ Commands internal_commands() {
        .options = {{.name = "output", .value = "FORMAT", .help = "text or json", .fallback = "text", .letter = "o", .choices = {"text", "json"}}}, .run = services},
       {.path = "supervise", .summary = "Keep this node's daemons running where there is no systemd",
        .run = [](const Invocation&) { return finish(bootstrap::run_supervisor({})); }, .hidden = true},
-      {.path = "node-run", .summary = "Become a node's first process", .arguments = {{"DIRECTORY", "the node's files"}, {"CGROUP", "its cgroup"}},
-       .run = [](const Invocation& in) { return finish(bootstrap::run_node(in.argument(0), in.argument(1))); }, .hidden = true},
+      {.path = "node-run", .summary = "Become a node's first process", .arguments = {{"DIRECTORY", "the node's files"}, {"CGROUP", "its cgroup"}, {"USER", "the first of its own users; 0: none"}},
+       .run = [](const Invocation& in) { return finish(bootstrap::run_node(in.argument(0), in.argument(1), {static_cast<std::uint32_t>(std::strtoul(in.argument(2).c_str(), nullptr, 10))})); }, .hidden = true},
       {.path = "node-exec", .summary = "Run a program inside a node", .run = node_exec, .passes_rest = true, .hidden = true},
   };
 }

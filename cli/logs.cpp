@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/rooted.h"
 #include "bootstrap/local/lab.h"
 #include "bootstrap/supervise/unit.h"
 #include "cli/groups.h"
@@ -59,10 +60,16 @@ long start_of_tail(std::FILE* file, long size, std::int64_t lines) {
   return 0;
 }
 
+Result<fs::Rooted> files_of(bootstrap::NodeDriver& driver, const std::string& node) {
+  LAB_TRY(auto root, driver.path_in(node, "/"));
+  return fs::Rooted::open(root);
+}
+
 // What has come since the last call; `tail` counts at the first one. A file that shrank or was replaced begins anew.
 Result<void> show_new(bootstrap::NodeDriver& driver, Source& source, std::int64_t tail) {
-  LAB_TRY(auto path, driver.path_in(source.node, source.path()));
-  std::FILE* file = std::fopen(path.c_str(), "re");
+  LAB_TRY(auto files, files_of(driver, source.node));
+  LAB_TRY(int fd, files.open_file(source.path()));
+  std::FILE* file = ::fdopen(fd, "r");
   if (!file) return fail_errno("read " + source.path() + " of " + source.node);
   struct ::stat info{};
   ::fstat(::fileno(file), &info);
@@ -82,10 +89,10 @@ Result<void> show_new(bootstrap::NodeDriver& driver, Source& source, std::int64_
 // The logs that were asked for; all of the node's where none was named.
 Result<std::vector<Source>> sources_of(bootstrap::NodeDriver& driver, const std::string& node,
                                        const std::vector<std::string>& wanted) {
-  LAB_TRY(auto directory, driver.path_in(node, bootstrap::kLogDirectory));
+  LAB_TRY(auto files, files_of(driver, node));
   std::vector<std::string> there;
-  if (fs::exists(directory)) {
-    LAB_TRY(auto names, fs::list_dir(directory));
+  if (files.is_directory(bootstrap::kLogDirectory)) {
+    LAB_TRY(auto names, files.list(bootstrap::kLogDirectory));
     for (const auto& name : names)
       if (name.ends_with(".log")) there.push_back(name.substr(0, name.size() - 4));
   }

@@ -60,6 +60,10 @@ Result<void> inherit_cpuset(const std::string& dir) {
     LAB_TRY(auto theirs, fs::read_file(file(parent, name)));
     LAB_CHECK(fs::write_in_place(file(dir, name), theirs));
   }
+  // Its children begin as it is: a runtime in a user namespace leaves their cpusets to whoever made them.
+  LAB_CHECK(fs::write_in_place(file(dir, "cgroup.clone_children"), "1"));
+  // Those that are made below get the same from the kernel: runtimes in a user namespace cannot give it to them.
+  if (const std::string clone = file(dir, "cgroup.clone_children"); fs::exists(clone)) LAB_CHECK(fs::write_in_place(clone, "1"));
   return {};
 }
 

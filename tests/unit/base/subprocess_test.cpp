@@ -112,6 +112,12 @@ TEST(Subprocess, TheTimeLimitKills) {
   EXPECT_TRUE(finished({.argv = {"true"}, .timeout = std::chrono::seconds(60)}).ok());
 }
 
+TEST(Subprocess, OutputWithoutEndTakesNoMemoryWithoutEnd) {
+  auto endless = run({.argv = {"yes"}});
+  ASSERT_FALSE(endless);
+  EXPECT_EQ(endless.error().code, Code::kTooLarge) << endless.error().text();
+}
+
 TEST(Subprocess, EnvironmentDirectoryAndDescriptors) {
   ::setenv("LAB_TEST_KEPT", "kept", 1);
   auto done = finished({.argv = {"sh", "-c", "echo $LAB_TEST_KEPT $LAB_TEST_NEW; pwd; ls /proc/self/fd | wc -l"},
