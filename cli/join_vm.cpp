@@ -5,6 +5,7 @@
 #include <future>
 
 #include "bootstrap/common/progress.h"
+#include "bootstrap/local/profile.h"
 #include "cli/duration.h"
 #include "cli/join_ssh.h"
 #include "cli/report.h"
@@ -124,7 +125,13 @@ Option libvirt_option() {
 }
 
 Result<std::unique_ptr<vm::Machines>> open_machines(const Invocation& in) {
-  return vm::Machines::open({.uri = in.get("connect")});
+  return vm::Machines::open({.uri = in.get("connect"), .promised = [] {
+                               std::vector<bootstrap::LabNetwork> out;
+                               if (auto names = bootstrap::list_profiles())
+                                 for (const auto& name : *names)
+                                   if (auto lab = bootstrap::load_profile(name)) out.push_back(lab->network);
+                               return out;
+                             }});
 }
 
 std::vector<Option> join_vm_options() {

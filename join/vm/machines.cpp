@@ -9,7 +9,7 @@
 #include "base/crypto/encoding.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "bootstrap/node/network.h"
+#include "bootstrap/node/network_lock.h"
 #include "join/vm/kvm.h"
 #include "join/vm/lock.h"
 #include "join/vm/probe.h"
@@ -110,13 +110,16 @@ Result<void> Machines::ensure_network() {
                   "rename or remove it: virsh net-undefine " + group_name());
     return libvirt_->start_network(group_name());
   }
+  // Until its link stands, by which others see that the subnet is taken.
+  LAB_TRY(auto choosing, bootstrap::NetworkLock::take());
   std::string subnet;
   if (auto text = fs::read_file(record))
     if (auto known = json::parse(*text)) subnet = json::str(*known, "subnet");
   if (subnet.empty()) {
     subnet = settings_.subnet;
     if (subnet.empty()) {
-      LAB_TRY(auto chosen, bootstrap::choose_network());
+      LAB_TRY(auto chosen, bootstrap::choose_network(
+                               settings_.promised ? settings_.promised() : std::vector<bootstrap::LabNetwork>{}));
       subnet = chosen.subnet.text();
     }
     LAB_CHECK(fs::write_file(record, json::dump(json::Value(json::Object{{"subnet", subnet}})) + "\n"));

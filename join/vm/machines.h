@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/netlink/address.h"
+#include "bootstrap/node/network.h"
 #include "join/vm/image.h"
 #include "join/vm/libvirt.h"
 #include "join/vm/record.h"
@@ -29,6 +30,8 @@ struct Settings {
   std::string domain_type;  // empty: kvm where it works, else qemu
   std::string subnet;       // of the group's network; empty: one that is free
   std::string bridge;       // its link; empty: a name of its own
+  // Networks that are promised, though their links may not be there. Asked while no other network can be chosen.
+  std::function<std::vector<bootstrap::LabNetwork>()> promised;
 };
 
 class Machines {

@@ -16,7 +16,8 @@ from labtest import LAB, Lab, check, main, needed, wait_for  # noqa: E402
 
 @needed
 def a_lab_with_something_to_measure(lab):
-    lab.start()
+    out = lab.start()  # without touching the user's kubeconfig, and it says so
+    check(f"lab kubectl -p {lab.profile} get nodes" in out and "kubectl is configured" not in out, out)
     busy = "while true; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.2; done"
     lab.kubectl("run", "busy", "--image=busybox", "--labels=app=busy", "--", "sh", "-c", busy)
     lab.kubectl("run", "idle", "--image=busybox", "--labels=app=idle", "--", "sleep", "3600")

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <future>
 
 #include "base/fs.h"
+#include "bootstrap/node/network_lock.h"
 #include "join/vm/xml.h"
 
 namespace lab::join::vm {
@@ -86,6 +88,26 @@ TEST_F(MachinesTest, AMachineIsMadeMarkedAndRecorded) {
   EXPECT_EQ(host->address, m.address);
   auto known = fs::read_file(machines_->write_known_hosts().value());
   EXPECT_EQ(*known, m.address + " " + m.host_key + "\n");
+}
+
+// While a lab's network is being chosen the group's is not, and then it is another one.
+TEST_F(MachinesTest, ItsNetworkIsChosenWhenNobodyElseChooses) {
+  const auto free = bootstrap::choose_network().value();
+  bool asked = false;
+  machines_ = Machines::open({.uri = kUri, .group = "vm", .directory = fs::join(directory_, "vm"), .domain_type = "test",
+                              .promised = [&] {
+                                asked = true;
+                                return std::vector<bootstrap::LabNetwork>{free};
+                              }})
+                  .value();
+  std::optional<bootstrap::NetworkLock> lab(bootstrap::NetworkLock::take().value());
+  auto made = std::async(std::launch::async, [&] { return make("w1"); });
+  EXPECT_EQ(made.wait_for(std::chrono::milliseconds(300)), std::future_status::timeout);
+  EXPECT_FALSE(asked);
+  lab.reset();
+  const auto m = made.get();
+  EXPECT_TRUE(asked);
+  EXPECT_FALSE(free.subnet.overlaps(Cidr::host(*IpAddress::parse(m.address)))) << m.address;
 }
 
 TEST_F(MachinesTest, MakingItAgainChangesNothing) {
