@@ -18,6 +18,10 @@ struct OverlayTest : testing::Test {
     for (int i = 1; i <= 3; ++i) c.start(i);
     for (int i = 1; i <= 3; ++i) ASSERT_TRUE(c.ready(i)) << json::dump(c.status(i));
   }
+  void start_other_two() {
+    for (int i : {2, 3}) c.start(i);
+    for (int i : {2, 3}) ASSERT_TRUE(c.ready(i)) << json::dump(c.status(i));
+  }
 };
 
 TEST_F(OverlayTest, PodsReachPodsOnEveryNodeWithTheirOwnAddress) {
@@ -71,6 +75,35 @@ TEST_F(OverlayTest, AgentsDieAndComeBackWithoutALostPacket) {
   EXPECT_TRUE(c.cni(1, "DEL", "a", c.box.path("a")).ok());
 }
 
+// One TCP connection at full speed, on which something arrives in every half second, whoever is away.
+TEST_F(OverlayTest, AnIperfConnectionOutlivesItsAgents) {
+  start_all();
+  c.add_pod(1, "a");
+  auto b = c.add_pod(2, "b");
+  ASSERT_TRUE(c.ping("a", b));
+  c.box.background("b", {"iperf3", "-s", "-1", "-p", "5201"});
+  ASSERT_TRUE(eventually([&] { return c.box.sh("b", "ss -ltn | grep -q :5201").ok(); }));
+  Finished measured;
+  std::thread traffic(
+      [&] { measured = c.box.run("a", {"iperf3", "-c", b, "-p", "5201", "-t", "4", "-i", "0.5", "-J"}, 60); });
+  for (int i : {1, 2}) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    c.kill(i);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));  // nobody is there
+    c.start(i);
+    EXPECT_TRUE(c.ready(i));
+  }
+  traffic.join();
+  ASSERT_TRUE(measured.ok()) << measured.out;
+  auto report = json::parse(measured.out);
+  ASSERT_TRUE(report) << measured.out;
+  EXPECT_EQ(json::str(*report, "error"), "");
+  EXPECT_GE(json::list(*report, "intervals").size(), 8u);
+  for (const auto& interval : json::list(*report, "intervals"))
+    EXPECT_GT(json::num(interval, "sum", "bytes"), 0) << measured.out;
+  EXPECT_GT(json::num(*report, "end", "sum_received", "bytes"), 0);
+}
+
 TEST_F(OverlayTest, APeerThatGoesIsRemovedAndComesBack) {
   start_all();
   auto a = c.add_pod(1, "a");
@@ -119,6 +152,27 @@ TEST_F(OverlayTest, WhatIsBrokenBehindOurBackIsPutRight) {
   EXPECT_TRUE(c.ping("a", b));
 }
 
+// A network of the host that has the pods' addresses: said with what to do, and taken up once it is out of the way.
+TEST_F(OverlayTest, AHostRouteThatOverlapsIsNamedAndHarmsNobodyElse) {
+  ASSERT_TRUE(
+      c.box.sh("n1", "ip link add lan0 type bridge && ip link set lan0 up && ip route add 10.244.1.128/25 dev lan0")
+          .ok());
+  start_other_two();
+  c.start(1);
+  EXPECT_TRUE(eventually([&] {
+    return json::dump(c.status(1)).find("overlaps the route to 10.244.1.128/25") != std::string::npos;
+  })) << json::dump(c.status(1));
+  EXPECT_FALSE(json::flag(c.status(1), "ready"));
+  EXPECT_NE(c.box.sh("n1", "ip route").out.find("10.244.1.128/25 dev lan0"), std::string::npos) << "left as it is";
+  c.add_pod(2, "b");
+  auto d = c.add_pod(3, "d");
+  EXPECT_TRUE(c.ping("b", d));
+  ASSERT_TRUE(c.box.sh("n1", "ip link delete lan0").ok());
+  ASSERT_TRUE(c.ready(1)) << json::dump(c.status(1));
+  c.add_pod(1, "a");
+  EXPECT_TRUE(c.ping("a", d));
+}
+
 TEST_F(OverlayTest, UnusablePeersAreNamedAndHarmNobody) {
   start_all();
   auto a = c.add_pod(1, "a");
@@ -127,6 +181,45 @@ TEST_F(OverlayTest, UnusablePeersAreNamedAndHarmNobody) {
   c.write_peers(all + "twin 192.168.77.9 10.244.2.0/24\nmine 192.168.77.8 10.244.1.0/25\n");
   EXPECT_TRUE(eventually([&] { return json::list(c.status(1), "warnings").size() == 2; })) << json::dump(c.status(1));
   EXPECT_TRUE(c.ping("a", b));
+}
+
+// What pods of one node say to each other is routed, so that a service's answer is translated back without
+// br_netfilter.
+TEST_F(OverlayTest, PodsOfOneNodeReachEachOtherThroughAService) {
+  start_all();
+  auto a = c.add_pod(1, "a"), a2 = c.add_pod(1, "a2");
+  EXPECT_TRUE(c.ping("a", a2));
+  test::AnswerServer server(c.box.ns("a2"), {.word = "from", .tcp = 8000});
+  EXPECT_EQ(test::ask_tcp(c.box.ns("a"), a2 + ":8000"), "from " + a);
+  ASSERT_TRUE(c.box
+                  .sh("n1",
+                      "nft 'table ip t { chain c { type nat hook prerouting priority -100; ip daddr 10.96.0.9 tcp "
+                      "dport 80 dnat to " +
+                          a2 + ":8000; }; }'")
+                  .ok());
+  auto filtering = [&] { return c.box.sh("n1", "cat /proc/sys/net/bridge/bridge-nf-call-iptables").out; };
+  EXPECT_TRUE(eventually([&] { return filtering() == "0\n"; })) << filtering();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(test::ask_tcp(c.box.ns("a"), "10.96.0.9:80"), "from " + a);
+  // Pods that an earlier version wired hear each other within the bridge.
+  auto n1 = test::must(Netlink::open_in(c.box.ns("n1")));
+  auto ports = test::must(n1.links());
+  std::erase_if(ports, [](const Link& l) { return !l.isolated; });
+  EXPECT_EQ(ports.size(), 2u);
+  for (const auto& p : ports) test::must(n1.set_isolated(p.index, false));
+  EXPECT_TRUE(eventually([&] { return filtering() == "1\n"; })) << filtering();
+  EXPECT_EQ(test::ask_tcp(c.box.ns("a"), "10.96.0.9:80"), "from " + a);
+}
+
+TEST_F(OverlayTest, TheTunnelItselfIsNotTracked) {
+  start_all();
+  auto a = c.add_pod(1, "a"), b = c.add_pod(2, "b");
+  test::AnswerServer server(c.box.ns("b"), {.word = "from", .tcp = 8000});
+  EXPECT_EQ(test::ask_tcp(c.box.ns("a"), b + ":8000"), "from " + a);
+  for (int i : {1, 2}) {
+    auto flows = c.box.sh(Cluster::node(i), "cat /proc/net/nf_conntrack").out;
+    EXPECT_NE(flows.find("dport=8000"), std::string::npos) << flows;
+    EXPECT_EQ(flows.find("dport=6784"), std::string::npos) << flows;
+  }
 }
 
 TEST_F(OverlayTest, CleanUpLeavesTheNodeAsItWas) {
