@@ -78,7 +78,7 @@ Result<void> watch(Session& s) {
     if (s.current() != step) feed.reset();
     step = s.current();
     if (auto text = bootstrap::admin_kubeconfig(profile, *driver); !feed && text)
-      if (auto config = client::parse_kubeconfig(*text)) feed = std::make_unique<exercises::Feed>(*config, s.exercise().steps[step].checks);
+      if (auto config = client::parse_kubeconfig(*text)) feed = std::make_unique<exercises::Feed>(*config, s.exercise().steps[step].checks, profile.network);
     LAB_TRY(bool news, s.check());
     if (news) show_checks(s, step);
     if (s.current() != step) LAB_CHECK(show_step(s));

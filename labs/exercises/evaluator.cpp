@@ -8,6 +8,7 @@
 #include "base/http/client.h"
 #include "base/io/scope.h"
 #include "bootstrap/local/lab.h"
+#include "bootstrap/node/network_namespace.h"
 #include "orchestrator/api/json_path.h"
 #include "orchestrator/api/kind.h"
 
@@ -78,6 +79,7 @@ Result<bootstrap::Cluster*> Evaluator::cluster() {
   LAB_TRY(auto text, bootstrap::admin_kubeconfig(profile_, *driver_));
   if (!cluster_ || text != kubeconfig_) {
     LAB_TRY(auto config, client::parse_kubeconfig(text));
+    LAB_TRY(auto there, bootstrap::InNetwork::enter(profile_.network));  // where the client's thread begins
     cluster_ = bootstrap::Cluster::connect(std::move(config));
     kubeconfig_ = std::move(text);
   }
@@ -129,6 +131,8 @@ Verdict Evaluator::http(const HttpCheck& check) {
       url.replace(at, n->name.size() + 1, n->address);
   auto parts = http::parse_url(url);
   if (!parts) return {.seen = parts.error().message};
+  auto there = bootstrap::InNetwork::enter(profile_.network);
+  if (!there) return {.seen = there.error().message};
   auto answer = run_task(fetch(*parts));
   if (!answer) return {.seen = answer.error().message};
   if (answer->status != check.status) return {.seen = "status " + std::to_string(answer->status)};

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <set>
 
+#include "bootstrap/node/network_namespace.h"
 #include "orchestrator/api/kind.h"
 #include "orchestrator/client/informer.h"
 
@@ -44,7 +45,12 @@ std::set<std::pair<const api::Kind*, std::string>> watched(const std::vector<Che
 
 }  // namespace
 
-Feed::Feed(client::RestConfig config, const std::vector<Check>& checks) : impl_(std::make_unique<Impl>()) {
+Feed::Feed(client::RestConfig config, const std::vector<Check>& checks, const bootstrap::LabNetwork& network) {
+  {
+    // The thread begins, and stays, where the lab's addresses hold. A network that is not there answers nobody.
+    auto there = bootstrap::InNetwork::enter(network);
+    impl_ = std::make_unique<Impl>();
+  }
   std::promise<void> made;
   impl_->thread.loop().post([&] {
     impl_->client = std::make_unique<client::Client>(client::make_https_transport(std::move(config)));

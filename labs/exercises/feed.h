@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "bootstrap/node/network.h"
 #include "labs/exercises/exercise.h"
 #include "orchestrator/client/client.h"
 
@@ -13,7 +14,8 @@ namespace lab::exercises {
 
 class Feed {
  public:
-  Feed(client::RestConfig config, const std::vector<Check>& checks);
+  // `network`: of the lab that `config` leads to.
+  Feed(client::RestConfig config, const std::vector<Check>& checks, const bootstrap::LabNetwork& network);
   ~Feed();
   // True at the first change since the last call, false after `limit` without one.
   bool wait(std::chrono::milliseconds limit);

@@ -6,17 +6,14 @@
 #include "base/fs.h"
 #include "bootstrap/local/lab.h"
 #include "bootstrap/local/life.h"
+#include "orchestrator/api/time.h"
 
 namespace lab::exercises {
 
 namespace {
 
 constexpr const char* kDirectory = "/var/lib/lab/exercises";
-constexpr const char* kStartState = "exercise-start";  // the snapshot to which a reset goes back
-
-std::string state_file(const std::string& profile) {
-  return fs::join(kDirectory, profile + ".json");
-}
+constexpr std::string_view kSuffix = ".json";
 
 std::string flag(const std::string& profile) {
   return profile == kDefaultProfile ? "" : " -p " + profile;
@@ -25,10 +22,10 @@ std::string flag(const std::string& profile) {
 Result<void> copy_files(Evaluator& lab, const std::string& directory) {
   const std::string from = fs::join(directory, "files");
   if (!fs::exists(from)) return {};
-  LAB_TRY(auto to, lab.driver().path_in(lab.profile().nodes[0].name, "/root/exercise"));
-  LAB_CHECK(fs::make_dirs(to));
+  const std::string node = lab.profile().nodes[0].name;
   LAB_TRY(auto names, fs::list_dir(from));
-  for (const auto& name : names) LAB_CHECK(fs::copy_file(fs::join(from, name), fs::join(to, name)));
+  for (const auto& name : names)
+    LAB_CHECK(lab.driver().copy_in(node, fs::join(from, name), fs::join("/root/exercise", name)));
   return {};
 }
 
@@ -49,9 +46,30 @@ Result<void> run_all(Evaluator& lab, const std::vector<Script>& scripts, const s
   return {};
 }
 
+// As StartOptions::from has it.
+std::string start_of(const std::string& profile) {
+  return profile + "/" + kStartState;
+}
+
+std::string now() {
+  return api::format_time(std::chrono::system_clock::now());
+}
+
 bool has_start_state(const std::string& profile) {
   auto all = bootstrap::snapshots_of(profile);
   return all && std::ranges::any_of(*all, [](const bootstrap::Snapshot& s) { return s.name == kStartState; });
+}
+
+json::Value encode(const bootstrap::LabLimits& l) {
+  return json::Object{{"memory", l.memory_bytes}, {"cpus", l.cpus}, {"pids", l.pids}, {"disk", l.disk_bytes}};
+}
+
+bootstrap::LabLimits decode_limits(const json::Value& v) {
+  const auto& cpus = json::at(v, "cpus");
+  return {.memory_bytes = static_cast<std::uint64_t>(json::num(v, "memory")),
+          .cpus = cpus.is_double() ? cpus.get_double() : static_cast<double>(json::as_int(cpus)),
+          .pids = static_cast<std::uint64_t>(json::num(v, "pids")),
+          .disk_bytes = static_cast<std::uint64_t>(json::num(v, "disk"))};
 }
 
 std::vector<std::vector<bool>> nothing_passed(const Exercise& e) {
@@ -62,8 +80,16 @@ std::vector<std::vector<bool>> nothing_passed(const Exercise& e) {
 
 }  // namespace
 
+std::string session_file(const std::string& profile) {
+  return fs::join(kDirectory, profile + std::string(kSuffix));
+}
+
 Result<Session> Session::start(const Exercise& exercise, const StartRequest& request) {
   auto before = load(request.profile);
+  if (before && before->exercise_.name != exercise.name && request.replace) {
+    LAB_CHECK(end_session(request.profile));
+    before = load(request.profile);
+  }
   if (before && before->exercise_.name != exercise.name)
     return fail(Code::kConflict, "the lab \"" + request.profile + "\" is at exercise " + before->exercise_.name,
                 "go on with: lab exercise check" + flag(request.profile) + "; or end it: lab exercise stop" +
@@ -85,12 +111,17 @@ Result<Session> Session::start(const Exercise& exercise, const StartRequest& req
   s.profile_ = request.profile;
   s.language_ = request.language;
   s.merge_kubeconfig_ = request.merge_kubeconfig;
+  s.nodes_ = request.nodes;
+  s.isolated_ = request.isolated;
+  s.from_ = request.from;
+  s.limits_ = request.limits;
+  s.user_namespace_ = request.user_namespace;
   LAB_CHECK(s.reset());
   return s;
 }
 
 Result<Session> Session::load(const std::string& profile) {
-  auto text = fs::read_file(state_file(profile));
+  auto text = fs::read_file(session_file(profile));
   if (!text)
     return fail(Code::kNotFound, "no exercise was started in the lab \"" + profile + "\"",
                 "lab exercise list shows them; start one: lab exercise start 1");
@@ -101,6 +132,13 @@ Result<Session> Session::load(const std::string& profile) {
   s.language_ = json::str(state, "language");
   s.ready_ = json::flag(state, "ready");
   s.merge_kubeconfig_ = json::flag(state, "mergeKubeconfig");
+  s.nodes_ = static_cast<int>(json::num(state, "nodes"));
+  s.isolated_ = json::flag(state, "isolated");
+  s.from_ = json::str(state, "from");
+  s.limits_ = decode_limits(json::at(state, "limits"));
+  s.user_namespace_ = json::flag(state, "userNamespace");
+  s.begun_ = json::str(state, "begun");
+  s.advanced_ = json::str(state, "advanced");
   s.passed_ = nothing_passed(s.exercise_);
   // By name: a step may have been put in since the exercise was begun.
   for (std::size_t i = 0; i < s.exercise_.steps.size(); ++i) {
@@ -125,9 +163,16 @@ Result<void> Session::save() const {
                                          {"language", language_},
                                          {"ready", ready_},
                                          {"mergeKubeconfig", merge_kubeconfig_},
+                                         {"nodes", nodes_},
+                                         {"isolated", isolated_},
+                                         {"from", from_},
+                                         {"limits", encode(limits_)},
+                                         {"userNamespace", user_namespace_},
+                                         {"begun", begun_},
+                                         {"advanced", advanced_},
                                          {"passed", std::move(passed)}};
   LAB_CHECK(fs::make_dirs(kDirectory));
-  return fs::write_file(state_file(profile_), json::dump_pretty(state));
+  return fs::write_file(session_file(profile_), json::dump_pretty(state));
 }
 
 Result<Evaluator*> Session::evaluator() {
@@ -140,27 +185,45 @@ Result<Evaluator*> Session::evaluator() {
 
 Result<void> Session::reset() {
   ready_ = false;
+  begun_ = advanced_ = "";
   passed_ = nothing_passed(exercise_);
   seen_.clear();
   for (const auto& p : passed_) seen_.emplace_back(p.size());
   LAB_CHECK(save());  // first: a lab that is half gone is known to be the exercise's
   evaluator_.reset();
-  const bool there = bootstrap::load_profile(profile_).has_value();
-  if (there && has_start_state(profile_)) {
-    LAB_CHECK(bootstrap::restore_snapshot(profile_, kStartState));
-  } else {
-    if (there) LAB_CHECK(bootstrap::delete_lab(profile_));
-    LAB_CHECK(prepare());
-  }
+  LAB_CHECK(go_back());
   ready_ = true;
+  begun_ = now();
   return save();
 }
 
+// To the lab's own snapshot, or to that of the lab which it was started from; without one it is made anew.
+Result<void> Session::go_back() {
+  auto lab = bootstrap::load_profile(profile_);
+  if (!lab || lab->copying) return prepare();
+  const bool same_start = !from_.empty() && lab->from == start_of(from_) && has_start_state(from_);
+  if (same_start || has_start_state(profile_)) {
+    LAB_CHECK(bootstrap::restore_snapshot(profile_, kStartState));
+    return {};
+  }
+  LAB_CHECK(bootstrap::delete_lab(profile_));
+  return prepare();
+}
+
 Result<void> Session::prepare() {
-  LAB_CHECK(bootstrap::start_lab({.profile = profile_,
-                                  .nodes = exercise_.nodes,
-                                  .initialise = exercise_.cluster,
-                                  .merge_kubeconfig = merge_kubeconfig_ && exercise_.cluster}));
+  bootstrap::StartOptions o{.profile = profile_,
+                            .nodes = std::max(exercise_.nodes, nodes_),
+                            .isolated = isolated_,
+                            .limits = limits_,
+                            .user_namespace = user_namespace_,
+                            .initialise = exercise_.cluster,
+                            .merge_kubeconfig = merge_kubeconfig_ && exercise_.cluster};
+  if (!from_.empty() && has_start_state(from_)) {
+    o.from = start_of(from_);
+    o.nodes = 0;
+    return bootstrap::start_lab(o);  // it has all that is done below
+  }
+  LAB_CHECK(bootstrap::start_lab(o));
   LAB_TRY(auto* lab, evaluator());
   LAB_CHECK(copy_files(*lab, exercise_.directory));
   LAB_CHECK(run_all(*lab, exercise_.setup, "the preparation of the exercise",
@@ -189,6 +252,7 @@ Result<bool> Session::check() {
     seen_[step][k] = verdict.passed ? "" : verdict.seen;
     news = news || verdict.passed;
   }
+  if (news) advanced_ = now();
   if (news) LAB_CHECK(save());
   return news;
 }
@@ -208,9 +272,24 @@ Result<void> Session::solve(const std::function<void(const Script&, const bootst
   return run_all(*lab, exercise_.steps[step].solve, "the solution of step " + exercise_.steps[step].name, say);
 }
 
+Result<void> Session::speak(const std::string& language) {
+  if (language == language_) return {};
+  language_ = language;
+  return save();
+}
+
+Result<std::vector<std::string>> sessions() {
+  std::vector<std::string> out;
+  if (!fs::exists(kDirectory)) return out;
+  LAB_TRY(auto names, fs::list_dir(kDirectory));
+  for (const auto& name : names)
+    if (name.ends_with(kSuffix)) out.push_back(name.substr(0, name.size() - kSuffix.size()));
+  return out;
+}
+
 Result<void> end_session(const std::string& profile) {
   if (bootstrap::load_profile(profile)) LAB_CHECK(bootstrap::delete_lab(profile));
-  return fs::remove_file(state_file(profile));
+  return fs::remove_file(session_file(profile));
 }
 
 }  // namespace lab::exercises
