@@ -19,8 +19,9 @@ Agent::Impl::Impl(AgentOptions o, client::Client* a, Loop& l)
       capacity(node_capacity(machine, cgroups, options)),
       node_ip(options.node_ip.empty() ? default_address() : options.node_ip),
       objects(api),
+      watches(api),
       tokens(api),
-      volumes(options.root_dir, objects, tokens, pool),
+      volumes(options.root_dir, objects, watches, tokens, pool),
       images(cri, objects, options) {}
 
 Variables Agent::Impl::service_environment(const std::string& ns, bool links) const {
@@ -99,6 +100,8 @@ Result<void> Agent::Impl::start(Scope& s) {
         *api, res::pods, client::ListOptions{.field_selector = "spec.nodeName=" + options.node_name});
     pod_informer->on_change([this](const ObjectPtr& old, const ObjectPtr& now) { on_pod(old, now); });
   }
+  watches.start(s, [this](const ObjectRef& ref, const std::string& ns, const ObjectPtr& now,
+                          const std::set<std::string>& pods) { on_volume_object(ref, ns, now, pods); });
   LAB_TRY(auto made, AgentServer::start(options, make_backend()));
   server = std::move(made);
   if (keeper && server) keeper->set_port(server->port());

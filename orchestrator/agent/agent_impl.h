@@ -25,6 +25,8 @@ struct Agent::Impl {
   // agent_pods.cpp
   void on_pod(const ObjectPtr& old, const ObjectPtr& now);
   void dispatch(const ObjectPtr& pod);
+  void on_volume_object(const ObjectRef& ref, const std::string& ns, const ObjectPtr& now,
+                        const std::set<std::string>& pods);
   void forget_source(const std::string& uid);
   void start_worker(const ObjectPtr& pod, bool orphan);
   Task<void> run_worker(std::string uid, bool from_api, std::stop_token stop);
@@ -65,6 +67,7 @@ struct Agent::Impl {
   NodeCapacity capacity;
   std::string node_ip;
   ObjectFetcher objects;
+  ObjectWatches watches;
   TokenSource tokens;
   Volumes volumes;
   Images images;

@@ -98,6 +98,13 @@ void Agent::Impl::dispatch(const ObjectPtr& pod) {
     start_worker(pod, false);
 }
 
+void Agent::Impl::on_volume_object(const ObjectRef& ref, const std::string& ns, const ObjectPtr& now,
+                                   const std::set<std::string>& pods) {
+  if (!objects.observe(ref.kind, ns, ref.name, now)) return;
+  for (const auto& uid : pods)
+    if (auto* w = find(uid)) w->refresh_volumes();
+}
+
 void Agent::Impl::forget_source(const std::string& uid) {
   finished.erase(uid);
   if (auto* w = find(uid)) w->remove();

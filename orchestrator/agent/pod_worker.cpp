@@ -28,13 +28,22 @@ void PodWorker::wake() {
   wake_.notify();
 }
 
+void PodWorker::refresh_volumes() {
+  volumes_stale_ = true;
+  if (!volumes_ready_) retries_.clear();  // it may have waited for just that object
+  wake();
+}
+
 void PodWorker::try_again_now() {
   retries_.clear();
   wake();
 }
 
 void PodWorker::update(ObjectPtr pod) {
-  pod_ = std::move(pod);
+  auto before = std::exchange(pod_, std::move(pod));
+  // The downward API shows these in files.
+  for (const char* shown : {"labels", "annotations"})
+    if (json::at(*before, "metadata", shown) != json::at(*pod_, "metadata", shown)) volumes_stale_ = true;
   // A shorter grace period while the containers are being stopped: ask the runtime again, it takes the sooner end.
   std::int64_t grace = grace_seconds(*pod_);
   if (terminating_ && is_deleted(*pod_) && grace < terminating_grace_) {
@@ -193,7 +202,7 @@ Task<Duration> PodWorker::sync_running(std::stop_token stop) {
   if (retry_at_ > now) next = std::min<Duration>(next, retry_at_ - now);
   if (Volumes::changes(*pod_) && volumes_ready_) {
     Duration due = volumes_checked_ + node_.options.volume_refresh_interval - now;
-    if (due <= 0s) {
+    if (due <= 0s || std::exchange(volumes_stale_, false)) {
       (void)co_await ensure_volumes(node_.options.volume_refresh_interval / 2);
       due = node_.options.volume_refresh_interval;
     } else if (!volumes_ready_) {

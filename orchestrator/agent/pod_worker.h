@@ -55,7 +55,8 @@ class PodWorker {
   void set_mirror(ObjectPtr mirror);  // the API's object of a static pod; null when it is gone
   void remove();                      // its source does not name it any more
   void wake();
-  void try_again_now();  // what failed may work now: the pod network has come up
+  void refresh_volumes();  // what their files are made of has changed
+  void try_again_now();    // what failed may work now: the pod network has come up
 
   const ObjectPtr& pod() const { return pod_; }
   const PodRuntime& runtime() const { return observed_; }
@@ -115,7 +116,7 @@ class PodWorker {
   std::map<std::string, StartError> waiting_;
   std::map<std::string, std::string> messages_;
   std::map<std::string, std::string> volume_paths_;
-  bool volumes_ready_ = false;
+  bool volumes_ready_ = false, volumes_stale_ = false;
   TimePoint volumes_checked_{};
   std::string failure_reason_, failure_message_;
   struct Retry {

@@ -6,13 +6,29 @@ namespace lab::agent {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+std::string cache_key(ObjectRef::Kind kind, const std::string& ns, const std::string& name) {
+  return (kind == ObjectRef::kConfigMap ? "c/" : "s/") + ns + "/" + name;
+}
+
+}  // namespace
+
+bool ObjectFetcher::observe(ObjectRef::Kind kind, const std::string& ns, const std::string& name, ObjectPtr object) {
+  auto& known = cache_[cache_key(kind, ns, name)];
+  bool news = !known.object || json::at(*known.object, "metadata", "resourceVersion") !=
+                                   json::at(*object, "metadata", "resourceVersion");
+  known = {std::move(object), Loop::current()->now()};
+  return news;
+}
+
 Task<Result<FetchedObjects>> ObjectFetcher::fetch(std::string ns, std::vector<ObjectRef> refs, Duration max_age) {
   FetchedObjects out;
   for (const auto& ref : refs) {
     auto slot = std::pair(ref.kind, ref.name);
     if (out.contains(slot)) continue;
     bool config_map = ref.kind == ObjectRef::kConfigMap;
-    std::string key = (config_map ? "c/" : "s/") + ns + "/" + ref.name;
+    std::string key = cache_key(ref.kind, ns, ref.name);
     TimePoint now = Loop::current()->now();
     if (auto it = cache_.find(key); it != cache_.end() && now - it->second.at < max_age) {
       out[slot] = it->second.object;

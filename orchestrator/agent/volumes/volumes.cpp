@@ -59,6 +59,13 @@ bool Volumes::changes(const json::Value& pod) {
 
 Task<Result<std::map<std::string, std::string>>> Volumes::set_up(ObjectPtr pod, PodFacts facts, Duration max_age) {
   std::map<std::string, std::string> out;
+  std::vector<ObjectRef> made_of;
+  for (const auto& v : json::list(*pod, "spec", "volumes")) {
+    if (!has_payload(v)) continue;
+    auto refs = volume_references(v);
+    made_of.insert(made_of.end(), refs.begin(), refs.end());
+  }
+  watches_.follow(uid_of(*pod), namespace_of(*pod), made_of);
   for (const auto& v : json::list(*pod, "spec", "volumes")) {
     std::string name(json::str(v, "name"));
     auto path = co_await set_up_one(pod, &v, facts, max_age);
@@ -146,6 +153,7 @@ Task<Result<std::string>> Volumes::set_up_claim(ObjectPtr pod, std::string claim
 
 Task<Result<void>> Volumes::tear_down(std::string uid) {
   tokens_.forget(uid);
+  watches_.forget(uid);
   std::string dir = pod_directory(root_, uid);
   auto work = [dir]() -> Result<void> {
     if (!fs::exists(dir)) return {};

@@ -1,9 +1,9 @@
 // Volumes: makes a pod's volumes stand in its directory, keeps their files current, and takes them down.
 //
 // set_up() is level-triggered: calling it again brings changed ConfigMaps, Secrets, labels and rotated tokens into the
-// files and leaves the rest alone. Supported: emptyDir, hostPath, configMap, secret, downwardAPI, projected (with
-// serviceAccountToken), and persistentVolumeClaim/ephemeral bound to a hostPath or local volume. One loop; file work
-// runs in the pool.
+// files and leaves the rest alone; ObjectWatches tell when there is something to bring. Supported: emptyDir, hostPath,
+// configMap, secret, downwardAPI, projected (with serviceAccountToken), and persistentVolumeClaim/ephemeral bound to a
+// hostPath or local volume. One loop; file work runs in the pool.
 #pragma once
 
 #include <map>
@@ -11,6 +11,7 @@
 
 #include "base/io/pool.h"
 #include "orchestrator/agent/volumes/payload.h"
+#include "orchestrator/agent/volumes/watches.h"
 #include "orchestrator/client/client.h"
 
 namespace lab::agent {
@@ -26,6 +27,8 @@ class ObjectFetcher {
  public:
   explicit ObjectFetcher(client::Client* client) : client_(client) {}
   Task<Result<FetchedObjects>> fetch(std::string ns, std::vector<ObjectRef> refs, Duration max_age);
+  // What a watch has seen. True when it is newer than what is known here.
+  bool observe(ObjectRef::Kind kind, const std::string& ns, const std::string& name, ObjectPtr object);
   client::Client* client() { return client_; }
 
  private:
@@ -55,8 +58,8 @@ class TokenSource {
 
 class Volumes {
  public:
-  Volumes(std::string root, ObjectFetcher& objects, TokenSource& tokens, Pool& pool)
-      : root_(std::move(root)), objects_(objects), tokens_(tokens), pool_(pool) {}
+  Volumes(std::string root, ObjectFetcher& objects, ObjectWatches& watches, TokenSource& tokens, Pool& pool)
+      : root_(std::move(root)), objects_(objects), watches_(watches), tokens_(tokens), pool_(pool) {}
 
   // Volume name -> path on this node. max_age: how old the fetched objects may be (zero: ask now).
   Task<Result<std::map<std::string, std::string>>> set_up(ObjectPtr pod, PodFacts facts, Duration max_age);
@@ -71,6 +74,7 @@ class Volumes {
 
   std::string root_;
   ObjectFetcher& objects_;
+  ObjectWatches& watches_;
   TokenSource& tokens_;
   Pool& pool_;
 };

@@ -225,7 +225,7 @@ void ClusterTest::SetUpTestSuite() {
   options_ = Machine::get().options("n1");
   options_.node_ip = "127.0.0.1";
   options_.port = 0;
-  options_.volume_refresh_interval = 1s;
+  options_.volume_refresh_interval = 10min;  // what volumes are made of is watched
   cluster_ = std::make_unique<ControlPlane>();
   agent_ = cluster_->start_agent(options_);
   ASSERT_TRUE(eventually([] { return condition(cluster_->get(res::nodes, "n1", ""), "Ready") == "True"; }))

@@ -122,6 +122,10 @@ spec:
   json::set(map, "green", "data", "color");
   cluster().replace(res::configmaps, map);
   EXPECT_TRUE(eventually([&] { return sh("cat /config/color") == "green"; }));
+  auto labelled = cluster().pod("full");
+  json::set(labelled, "back", "metadata", "labels", "tier");
+  cluster().replace(res::pods, labelled);
+  EXPECT_TRUE(eventually([&] { return sh("cat /down/labels") == "app=\"full\"\ntier=\"back\""; }));
 }
 
 TEST_F(Pod, GoesGracefullyAndLeavesNothing) {
