@@ -38,7 +38,7 @@ def the_three_kubeconfig_lines(lab):
 
 def overlay_manifest_applies(lab):
     out = _sh(lab, "node1", "kubectl apply -f /etc/kubernetes/addons/overlay-net.yaml")
-    for thing in ("serviceaccount", "clusterrole", "clusterrolebinding", "role", "rolebinding", "daemonset"):
+    for thing in ("serviceaccount", "clusterrole", "clusterrolebinding", "role", "rolebinding", "secret", "daemonset"):
         check(thing in out, out)
 
 
