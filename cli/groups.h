@@ -37,6 +37,7 @@ Commands server_commands();
 Commands overlay_commands();
 Commands agent_commands();
 Commands internal_commands();    // supervise, services, node-run, node-exec
+Commands terminal_commands();    // hidden: terminals, terminal-shell
 Commands version_commands();
 Commands completion_commands();
 Commands manual_commands();      // hidden: for packaging

@@ -9,6 +9,7 @@
 #include "cli/duration.h"
 #include "cli/groups.h"
 #include "cli/report.h"
+#include "labs/terminal/client.h"
 
 namespace lab::cli {
 
@@ -136,6 +137,7 @@ int remove(const Invocation& in) {
   for (const auto& name : names) {
     auto there = bootstrap::load_profile(name);
     if (!there && there.error().code == Code::kNotFound) {
+      (void)terminal::end_keeper(name);
       (void)bootstrap::delete_lab(name);   // sweeps up what a start that was killed at once may have left
       std::printf("There is no lab \"%s\"; nothing to delete.\n", name.c_str());
       continue;
@@ -144,6 +146,7 @@ int remove(const Invocation& in) {
     const std::string also = snapshots && !snapshots->empty() ? ", " + std::to_string(snapshots->size()) + " snapshots" : "";
     if (!in.flag("force") && !confirmed("Delete lab \"" + name + "\" with all its nodes" + also + " and data?", "--force")) return kFailed;
     if (auto r = bootstrap::delete_lab(name); !r) return report(r.error());
+    if (auto r = terminal::end_keeper(name); !r) return report(r.error());
     std::printf("Deleted lab \"%s\".\n", name.c_str());
   }
   return kDone;

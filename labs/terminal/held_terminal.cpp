@@ -1,5 +1,6 @@
 #include "labs/terminal/held_terminal.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -80,23 +81,23 @@ Task<void> HeldTerminal::end_with_shell(std::shared_ptr<HeldTerminal> self) {
   self->changed_();
 }
 
-// A key that ends what does not read its input must not wait behind what it does not read.
+// A key that ends what does not read its input must not wait behind what it does not read: all that goes, in the
+// terminal as well, as it does where the key arrives at once (termios(3), ISIG).
 bool HeldTerminal::interrupts(std::string_view bytes) const {
   termios mode{};
   if (bytes.size() != 1 || ::tcgetattr(master_.fd(), &mode) != 0 || !(mode.c_lflag & ISIG)) return false;
   const auto key = static_cast<cc_t>(bytes[0]);
-  return key == mode.c_cc[VINTR] || key == mode.c_cc[VQUIT];
+  if (key != mode.c_cc[VINTR] && key != mode.c_cc[VQUIT]) return false;
+  OwnedFd slave(::ioctl(master_.fd(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (slave.get() >= 0) ::tcflush(slave.get(), TCIFLUSH);
+  return true;
 }
 
 void HeldTerminal::input(std::string_view bytes) {
   if (exited() || hung_up_) return;
   if (!pending_.empty() && interrupts(bytes)) {
-    termios mode{};
-    ::tcgetattr(master_.fd(), &mode);
     pending_.clear();
     room_.notify();
-    ::ioctl(master_.fd(), TIOCSIG, static_cast<cc_t>(bytes[0]) == mode.c_cc[VINTR] ? SIGINT : SIGQUIT);
-    return;
   }
   pending_ += bytes;
   if (std::exchange(writing_, true)) return;

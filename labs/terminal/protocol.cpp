@@ -104,7 +104,7 @@ Result<Command> decode_command(Frame frame) {
   if (frame.binary) return Input{std::move(frame.data)};
   LAB_TRY(auto v, json::parse(frame.data));
   const auto type = json::str(v, "type");
-  if (type == "ack" && json::num(v, "offset") >= 0 && json::has(v, "offset")) return Ack{offset_of(v, "offset")};
+  if (type == "ack" && json::as_int(json::at(v, "offset"), -1) >= 0) return Ack{offset_of(v, "offset")};
   if (type == "resize") {
     LAB_CHECK(check_size(json::num(v, "cols"), json::num(v, "rows")));
     return Resize{static_cast<int>(json::num(v, "cols")), static_cast<int>(json::num(v, "rows"))};
