@@ -1,0 +1,184 @@
+#!/usr/bin/python3
+"""`lab class`: two students' labs, made although the command is killed in its middle; progress, pause, reset, cards, delete."""
+import csv
+import io
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
+from labtest import LAB, Lab, check, main, needed, run, wait_for  # noqa: E402
+
+URL = "http://127.0.0.1:1"
+NAMES = "Ada Lovelace\n<b>Bobby</b> \"=1+1\", Ñandú\n"
+
+
+class Classroom(Lab):
+    """The class takes the place of the lab: its labs begin with the same name."""
+
+    def __init__(self):
+        super().__init__(1)
+        self.folder = tempfile.TemporaryDirectory(prefix="lab-class-")
+        self.names = self.file("names", NAMES)
+        self.labs = [f"{self.profile}-student0{i}" for i in (1, 2)]
+        self.flags = ("--exercise", "3", "--names", self.names, "--language", "es", "--ends", "1h", "--url", URL)
+
+    def file(self, name, text):
+        path = os.path.join(self.folder.name, name)
+        with open(path, "wb") as f:
+            f.write(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def do(self, verb, *rest, **kw):
+        return run(LAB, "class", verb, self.profile, *rest, **kw)
+
+    def delete(self):
+        out = self.do("delete", "--force")
+        for _ in range(100):
+            if not self.processes():
+                return out
+            time.sleep(0.1)
+        raise OSError(f"processes are left: {self.processes()}")
+
+    def processes(self):
+        out = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if f"/lab/{self.profile}-" in open(f"/proc/{pid}/cgroup").read():
+                    out.append(pid)
+            except OSError:
+                continue
+        return out
+
+    def rows(self):
+        return json.loads(self.do("progress", "-o", "json"))["students"]
+
+    def states(self):
+        return re.findall(r"^student0\d +(\S+)", self.do("show"), re.M)
+
+
+def bad_input_is_refused_and_nothing_is_made(c):
+    def refused(words, *argv):
+        done = run(LAB, "class", "create", *argv, check=False)
+        check(done.returncode == 1 and re.search(words, done.stderr), f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+    name, some = c.profile, ("--students", "2")
+    refused("is no name for a class", "a/b", *some)
+    refused("is no name for a class", "../" + name, *some)
+    refused("needs students", name, "--students", "0")
+    refused("needs students", name)
+    refused("at most 200", name, "--students", "201")
+    refused("04-scaling", name, *some, "--exercise", "quantum")
+    refused("needs 3 nodes", name, *some, "--exercise", "4", "--nodes", "2")
+    refused("--memory", name, *some, "--memory", "1m")
+    refused("no address", name, *some, "--url", "ftp://x")
+    refused("line 2 .*already, in line 1", name, "--names", c.file("twice", "Ada\nAda\n"))
+    refused("line 1 is no UTF-8", name, "--names", c.file("bytes", b"\xff\xfe\n"))
+    refused("2 names for 1", name, "--names", c.names, "--students", "1")
+    full = refused("do not fit .* would not suffice", name, "--students", "200", "--nodes", "9")
+    check("RESOURCE" in full.stdout and "memory" in full.stdout, full.stdout)
+    for verb in ("show", "progress", "cards", "pause", "reset"):
+        done = c.do(verb, check=False)
+        check(done.returncode == 1 and "there is no class" in done.stderr, f"{verb}: {done.stderr}")
+    check("nothing to delete" in c.do("delete"), "delete of a class that is not there")
+    check(not os.path.exists(f"/var/lib/lab/classes/{name}"), "a refused class was made")
+
+
+@needed
+def made_although_killed_in_the_middle(c):
+    argv = [LAB, "class", "create", c.profile, *c.flags]
+    child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    profiles = "/var/lib/lab/profiles"
+    wait_for("a first lab", lambda: any(n.startswith(c.profile) for n in os.listdir(profiles)) if os.path.exists(profiles) else False, pause=0.05)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()
+    begun = time.monotonic()
+    out = run(*argv)
+    print(f"      made in {time.monotonic() - begun:.1f} s", flush=True)
+    check("room for" in out and out.index("RESOURCE") < out.index("student01 done"), out)
+    check("student02 done" in out and "is ready" in out, out)
+    check(c.states() == ["running", "running"], c.do("show"))
+    mode = os.stat(f"/var/lib/lab/classes/{c.profile}/class.json").st_mode
+    check(stat.S_IMODE(mode) == 0o600, "the links' secrets can be read by others")
+    other = run(LAB, "class", "create", c.profile, "--students", "2", "--exercise", "4", check=False)
+    check(other.returncode == 1 and "there is a class" in other.stderr, other.stderr)
+
+
+def cards_and_lists_show_it(c):
+    shown = c.do("show")
+    links = re.findall(rf"{URL}/s/[a-z2-7]{{26}}", shown)
+    check(len(set(links)) == 2 and re.search(rf"Teacher: {URL}/t/[a-z2-7]{{26}}\n", shown), shown)
+    check(re.search(rf"^{c.profile} +2 +03-pods +open +in ", run(LAB, "class", "list"), re.M), run(LAB, "class", "list"))
+    path = os.path.join(c.folder.name, "cards.html")
+    check("2 cards" in c.do("cards", "-o", path), "cards")
+    check(stat.S_IMODE(os.stat(path).st_mode) == 0o600, "cards can be read by others")
+    with open(path) as f:
+        page = f.read()
+    check(all(page.count(link) == 1 for link in links) and page.count("<svg") == 2, page)
+    check("&lt;b&gt;Bobby&lt;/b&gt;" in page and "<b>" not in page and "Escanea" in page, page)
+
+
+def a_solved_step_is_seen(c):
+    check([r["passed"] for r in c.rows()] == [0, 0] and all(r["checks"] > 1 for r in c.rows()), str(c.rows()))
+    run(LAB, "exercise", "solve", "--profile", c.labs[0])
+    ada, bobby = c.rows()
+    check(ada["step"] == 1 and ada["passed"] > 0 and all(ada["matrix"][0]) and bobby["passed"] == 0, f"{ada}\n{bobby}")
+    check(ada["stuck"] is not None and ada["stuck"] <= bobby["stuck"], f"{ada['stuck']} {bobby['stuck']}")
+    lines = list(csv.reader(io.StringIO(c.do("progress", "-o", "csv")), strict=True))
+    check(lines[0][0] == "student" and lines[1][:4] == ["student01", "Ada Lovelace", "03-pods", "1"], str(lines))
+    check(lines[2][1] == NAMES.splitlines()[1], str(lines[2]))
+    check(re.search(r"student01 +Ada Lovelace +03-pods +1/\d.*✓", c.do("progress")), c.do("progress"))
+
+
+def labs_do_not_see_each_other(c):
+    """The same addresses in both, and each reaches itself alone."""
+    names = [run(LAB, "shell", "-p", lab, "node1", "--", "sh", "-c", "hostname -i; ip -br link | wc -l").split() for lab in c.labs]
+    check(names[0][0] == names[1][0], f"addresses: {names}")
+    run(LAB, "shell", "-p", c.labs[0], "node1", "--", "sh", "-c", "echo mine >/root/mark")
+    seen = run(LAB, "shell", "-p", c.labs[1], "node1", "--", "sh", "-c", "cat /root/mark", check=False)
+    check(seen.returncode != 0 and "mine" not in seen.stdout, "a file of another student's lab")
+
+
+def pause_and_resume(c):
+    check("stands still" in c.do("pause"), "pause")
+    check(c.states() == ["paused", "paused"], c.do("show"))
+    refused = c.do("reset", "--force", check=False)
+    check(refused.returncode == 1 and "lab class resume" in refused.stderr, refused.stderr)
+    c.do("pause")
+    c.do("resume")
+    check(c.states() == ["running", "running"], c.do("show"))
+    ends = c.do("extend", "30m")
+    check(re.search(r"ends 20\d\d-", ends), ends)
+    check(c.do("extend", "soon", check=False).returncode == 1, "no duration")
+
+
+def reset_of_one_leaves_the_other(c):
+    run(LAB, "exercise", "solve", "--profile", c.labs[1])
+    begun = time.monotonic()
+    out = c.do("reset", "student01", "--force")
+    print(f"      reset in {time.monotonic() - begun:.1f} s", flush=True)
+    check("student01 done" in out and "student02" not in out, out)
+    check([r["step"] for r in c.rows()] == [0, 1], str(c.rows()))
+    run(LAB, "exercise", "solve", "--profile", c.labs[0])
+    check([r["step"] for r in c.rows()] == [1, 1], "the lab does not work after its reset")
+    check(c.do("reset", "student09", "--force", check=False).returncode == 1, "an unknown student")
+
+
+def delete_leaves_nothing(c):
+    out = c.delete()
+    check(f'Deleted class "{c.profile}"' in out, out)
+    check("there is no class" in c.do("show", check=False).stderr, "it is still there")
+    left = [n for d in ("/var/lib/lab/profiles", "/var/lib/lab/exercises", "/var/lib/lab/classes") if os.path.isdir(d)
+            for n in os.listdir(d) if n.startswith(c.profile)]
+    check(not left, f"left: {left}")
+
+
+if __name__ == "__main__":
+    main([bad_input_is_refused_and_nothing_is_made, made_although_killed_in_the_middle, cards_and_lists_show_it, a_solved_step_is_seen,
+          labs_do_not_see_each_other, pause_and_resume, reset_of_one_leaves_the_other, delete_leaves_nothing], Classroom())
