@@ -50,28 +50,51 @@ Result<void> mount_image(const LabLayout& layout) {
   return {};
 }
 
-// Online: the loop device takes note of its file's new size, then the file system of the device's.
-Result<void> grow_image(const LabLayout& layout, std::uint64_t size) {
+// Of the ext4 in the image, as its superblock says (ext4(5), s_blocks_count and s_log_block_size). 0: it cannot be
+// read.
+std::uint64_t file_system_size(const std::string& image) {
+  struct {
+    std::uint32_t inodes, blocks, reserved, free_blocks, free_inodes, first_block, log_block_size;
+  } head{};
+  const int fd = ::open(image.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool whole = fd >= 0 && ::pread(fd, &head, sizeof head, 1024) == sizeof head && head.log_block_size <= 6;
+  if (fd >= 0) ::close(fd);
+  return whole ? static_cast<std::uint64_t>(head.blocks) << (10 + head.log_block_size) : 0;
+}
+
+Result<void> grow_mounted(const LabLayout& layout) {
   LAB_TRY(auto device,
           run_checked({.argv = {"findmnt", "--noheadings", "--output", "SOURCE", "--target", layout.base()}}));
   while (device.ends_with('\n')) device.pop_back();
-  if (::truncate(layout.disk_image().c_str(), static_cast<off_t>(size)) != 0)
-    return fail_errno("size " + layout.disk_image());
   LAB_CHECK(run_checked({.argv = {"losetup", "--set-capacity", device}}));
   LAB_CHECK(run_checked({.argv = {"resize2fs", device}}));
   return {};
 }
 
+// Where this machine's root may not resize a mounted file system (it may lack CAP_SYS_RESOURCE).
+Result<void> grow_unmounted(const LabLayout& layout) {
+  if (::umount2(layout.base().c_str(), 0) != 0)
+    return fail_errno("unmount " + layout.base() + ", to give it more space", "stop the lab first: lab stop");
+  (void)run({.argv = {"e2fsck", "-f", "-p", layout.disk_image()}});  // what is wrong beyond repair, the next one says
+  auto grown = run_checked({.argv = {"resize2fs", layout.disk_image()}});
+  LAB_CHECK(mount_image(layout));
+  LAB_CHECK(grown);
+  return {};
+}
+
 Result<void> fit_image(const LabLayout& layout, std::uint64_t limit) {
-  struct stat st;
+  constexpr std::uint64_t kRounding = 1 << 20;
   if (limit == 0) return {};
-  if (::stat(layout.disk_image().c_str(), &st) != 0) return fail_errno("look at " + layout.disk_image());
-  const auto size = static_cast<std::uint64_t>(st.st_size);
-  if (limit > size) return grow_image(layout, limit);
-  if (limit == size) return {};
-  return fail(Code::kInvalid,
-              "the disk of lab \"" + layout.profile + "\" has " + std::to_string(size >> 20) + " MiB and cannot shrink",
-              "make the lab anew: lab delete, lab start --lab-disk SIZE");
+  const std::uint64_t size = file_system_size(layout.disk_image());
+  if (limit + kRounding < size)
+    return fail(
+        Code::kInvalid,
+        "the disk of lab \"" + layout.profile + "\" has " + std::to_string(size >> 20) + " MiB and cannot shrink",
+        "make the lab anew: lab delete, lab start --lab-disk SIZE");
+  if (limit <= size + kRounding) return {};
+  if (::truncate(layout.disk_image().c_str(), static_cast<off_t>(limit)) != 0)
+    return fail_errno("size " + layout.disk_image());
+  return grow_mounted(layout) ? Result<void>{} : grow_unmounted(layout);
 }
 
 }  // namespace
