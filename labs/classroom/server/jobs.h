@@ -19,7 +19,8 @@ namespace lab::classroom {
 
 struct JobHooks {
   std::function<void(const SeatPtr&)> begin;  // before the process runs; blocks the job until it returns
-  std::function<void(const SeatPtr&)> end;    // after it ended, before the next one of this seat may begin
+  // After it ended, before the next one of this seat may begin; with why it failed, or "".
+  std::function<void(const SeatPtr&, const std::string& error)> end;
 };
 
 class Jobs {
