@@ -166,16 +166,22 @@ Result<void> Datapath::set_parameters() {
 
 // What ports say to each other within a bridge passes the firewall only with br_netfilter. Pods of this version are
 // isolated ports, so that nothing does; those that an earlier one wired need it until they are gone. Where this bridge
-// is the only one, it is off otherwise: it makes every packet of a pod dearer.
+// is the only one with ports, it is off otherwise: it makes every packet of a pod dearer. Where another one may need
+// it, it stays, and since it would carry a service's packets from port to port, none of ours is isolated then.
 Result<void> Datapath::set_bridge_filtering(const Link& bridge, ReconcileReport& report) {
   LAB_TRY(auto links, netlink_.links());
-  const bool needed =
-      std::ranges::any_of(links, [&](const Link& l) { return l.master == bridge.index && !l.isolated; });
-  const bool others =
-      std::ranges::any_of(links, [&](const Link& l) { return l.kind == "bridge" && l.index != bridge.index; });
-  if (!needed) {
-    return others || !has_sysctl(kBridgeFiltering) ? Result<void>{} : set_sysctl(kBridgeFiltering, "0");
+  // A bridge without ports (the service proxy's device is one) has nothing to filter.
+  const bool others = std::ranges::any_of(links, [&](const Link& l) {
+    return l.kind == "bridge" && l.index != bridge.index &&
+           std::ranges::any_of(links, [&](const Link& port) { return port.master == l.index; });
+  });
+  bool needed = false;
+  for (const auto& port : links) {
+    if (port.master != bridge.index) continue;
+    if (others && port.isolated) LAB_CHECK(netlink_.set_isolated(port.index, false));
+    needed = needed || others || !port.isolated;
   }
+  if (!needed) return others || !has_sysctl(kBridgeFiltering) ? Result<void>{} : set_sysctl(kBridgeFiltering, "0");
   // Distributions have it as a module, which nothing loads by itself.
   if (!has_sysctl(kBridgeFiltering) && !asked_for_module_) {
     asked_for_module_ = true;
@@ -334,6 +340,8 @@ Result<void> Datapath::clean_up(const std::string& bridge, const std::string& vx
       if (port.master == found->index) LAB_CHECK(netlink.delete_link(port.index));
     }
     LAB_CHECK(netlink.delete_link(found->index));
+    // The kernel's default, which the bridge of another plugin may need.
+    if (has_sysctl(kBridgeFiltering)) LAB_CHECK(set_sysctl(kBridgeFiltering, "1"));
   }
   return netlink.delete_link(vxlan);
 }

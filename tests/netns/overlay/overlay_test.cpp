@@ -186,6 +186,8 @@ TEST_F(OverlayTest, UnusablePeersAreNamedAndHarmNobody) {
 // What pods of one node say to each other is routed, so that a service's answer is translated back without
 // br_netfilter.
 TEST_F(OverlayTest, PodsOfOneNodeReachEachOtherThroughAService) {
+  // As the service proxy's device is.
+  ASSERT_TRUE(c.box.sh("n1", "ip link add lab-services type bridge && ip link set lab-services up").ok());
   start_all();
   auto a = c.add_pod(1, "a"), a2 = c.add_pod(1, "a2");
   EXPECT_TRUE(c.ping("a", a2));
@@ -208,6 +210,27 @@ TEST_F(OverlayTest, PodsOfOneNodeReachEachOtherThroughAService) {
   for (const auto& p : ports) test::must(n1.set_isolated(p.index, false));
   EXPECT_TRUE(eventually([&] { return filtering() == "1\n"; })) << filtering();
   EXPECT_EQ(test::ask_tcp(c.box.ns("a"), "10.96.0.9:80"), "from " + a);
+}
+
+// As with containers of Docker on the node: br_netfilter is theirs to have.
+TEST_F(OverlayTest, BesideAnotherBridgeWithPortsServicesWorkAsWell) {
+  ASSERT_TRUE(c.box
+                  .sh("n1",
+                      "ip link add docker0 type bridge && ip link add port0 type veth peer name port1 && "
+                      "ip link set port0 master docker0")
+                  .ok());
+  start_all();
+  auto a = c.add_pod(1, "a"), a2 = c.add_pod(1, "a2");
+  test::AnswerServer server(c.box.ns("a2"), {.word = "from", .tcp = 8000});
+  ASSERT_TRUE(c.box
+                  .sh("n1",
+                      "nft 'table ip t { chain c { type nat hook prerouting priority -100; ip daddr 10.96.0.9 tcp "
+                      "dport 80 dnat to " +
+                          a2 + ":8000; }; }'")
+                  .ok());
+  EXPECT_TRUE(
+      eventually([&] { return test::ask_tcp(c.box.ns("a"), "10.96.0.9:80", std::chrono::seconds(1)) == "from " + a; }));
+  EXPECT_EQ(c.box.sh("n1", "cat /proc/sys/net/bridge/bridge-nf-call-iptables").out, "1\n");
 }
 
 TEST_F(OverlayTest, TheTunnelItselfIsNotTracked) {
@@ -233,6 +256,7 @@ TEST_F(OverlayTest, CleanUpLeavesTheNodeAsItWas) {
   auto cleaned = in_netns(c.box.ns("n1"), [&] { return overlay::OverlayAgent::clean_up(c.dir(1) + "/net.d"); });
   EXPECT_TRUE(cleaned) << cleaned.error().text();
   EXPECT_EQ(c.box.describe("n1"), before);
+  EXPECT_EQ(c.box.sh("n1", "cat /proc/sys/net/bridge/bridge-nf-call-iptables").out, "1\n");
   EXPECT_EQ(c.box.sh("n1", "nft list ruleset").out, tables);
   EXPECT_FALSE(fs::exists(c.dir(1) + "/net.d/10-lab.conflist"));
   EXPECT_TRUE(in_netns(c.box.ns("n1"), [&] { return overlay::OverlayAgent::clean_up(c.dir(1) + "/net.d"); }));
