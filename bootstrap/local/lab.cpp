@@ -1,5 +1,7 @@
 #include "bootstrap/local/lab.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <future>
@@ -14,6 +16,7 @@
 #include "bootstrap/local/lab_kubeconfig.h"
 #include "bootstrap/local/steps.h"
 #include "bootstrap/node/storage.h"
+#include "bootstrap/node/kernel_limits.h"
 #include "bootstrap/node/network_lock.h"
 #include "bootstrap/node/network_namespace.h"
 #include "bootstrap/snapshot/snapshots.h"
@@ -229,6 +232,16 @@ Result<void> refuse_another_kind(const Profile& p, const StartOptions& o) {
   return {};
 }
 
+// A machine that does not let itself be tuned may still carry a few labs.
+void raise_limits(Progress& progress) {
+  std::size_t nodes = 0;
+  if (auto names = list_profiles())
+    for (const auto& name : *names)
+      if (auto lab = load_profile(name); lab && lab->driver == "namespace") nodes += lab->nodes.size();
+  if (auto raised = raise_kernel_limits(nodes); !raised)
+    progress.warn("many nodes may need higher limits of the kernel: " + raised.error().text());
+}
+
 Result<Reborn> nodes_not_running(const Profile& p, NodeDriver& driver) {
   Reborn out{.since = std::chrono::system_clock::now()};
   for (const auto& node : p.nodes) out.nodes.insert(node.name);
@@ -302,6 +315,7 @@ Result<void> start_lab(const StartOptions& o) {
   progress.step("network", "Bridge " + p.network.bridge + ", " + p.network.subnet.text() + (p.network.isolated() ? ", isolated" : ""));
   LAB_CHECK(save_profile(p));   // first: whatever is made from here on, delete knows of it
   choosing.reset();
+  raise_limits(progress);
   LAB_CHECK(driver->prepare());
   LAB_CHECK(sweep_snapshots(p.layout()));   // what a save or restore that was killed has left
   if (!p.network.isolated()) LAB_CHECK(set_sysctl(kForwarding, "1"));
@@ -360,6 +374,8 @@ Result<void> delete_lab(const std::string& profile) {
   LAB_CHECK(forget_profile(profile));
   if (!p.images.empty()) LAB_CHECK(drop_unused_images());
   LAB_TRY(auto others, list_profiles());
+  if (others.empty()) LAB_CHECK(restore_kernel_limits());
+  ::rmdir("/var/lib/lab");   // with the last lab
   std::erase_if(others, [](const std::string& name) {
     auto other = load_profile(name);
     return other && other->network.isolated();   // needs no forwarding here
