@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The classic walk-through, typed in the nodes' shells as people know it: kubeadm init, the kubeconfig lines, the overlay's
 manifest, kubeadm join, kubectl get nodes; tokens; what goes wrong and what is said then; reset."""
+import json
 import os
 import re
 import sys
@@ -162,8 +163,59 @@ def credentials_of_another_cluster_are_told(lab):
     check(_sh(lab, "node1", "kubectl get csr -o name") == requests, "a certificate was asked for")
 
 
+BRIDGE = {"cniVersion": "1.0.0", "name": "bridge", "plugins": [
+    {"type": "bridge", "bridge": "cni0", "isGateway": True, "hairpinMode": True,
+     "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
+
+WEB = """
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Service
+  metadata: {name: web}
+  spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: web, labels: {app: web}}
+  spec:
+    terminationGracePeriodSeconds: 0
+    containers:
+    - {name: main, image: busybox, command: [sh, -c, "echo served >/tmp/word; exec httpd -f -p 8080 -h /tmp"],
+       readinessProbe: {httpGet: {path: /word, port: 8080}, periodSeconds: 1}}
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: client}
+  spec: {terminationGracePeriodSeconds: 0, containers: [{name: main, image: busybox, command: [sleep, "3600"]}]}
+"""
+
+
+def another_network_plugin_in_place_of_ours(lab):
+    """containernetworking's bridge and host-local: what an administrator puts there instead of overlay-net."""
+    kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+    _sh(lab, "node3", "mkdir -p /opt/cni/bin /etc/cni/net.d && cp /usr/lib/cni/bridge /usr/lib/cni/host-local /opt/cni/bin/")
+    _sh(lab, "node3", "cat >/etc/cni/net.d/10-bridge.conflist", stdin=json.dumps(BRIDGE))
+    _sh(lab, "node3", "kubeadm init --apiserver-advertise-address $(hostname -i) --skip-phases addon/overlay-net --no-taint")
+    wait_for("node3 Ready", lambda: " Ready " in _sh(lab, "node3", f"{kubectl} get nodes --no-headers"))
+    check(not lab.pids("node3", "/opt/lab/bin/lab overlay"), "overlay-net runs though it was left out")
+    _sh(lab, "node3", f"{kubectl} apply -f -", stdin=WEB)
+    _sh(lab, "node3", f"{kubectl} wait --for=condition=Ready pod/web pod/client --timeout=120s")
+    address = _sh(lab, "node3", f"{kubectl} get pod web -o jsonpath={{.status.podIP}}")
+    check(address.startswith("10.244.0."), address)
+    service = _sh(lab, "node3", f"{kubectl} get service web -o jsonpath={{.spec.clusterIP}}")
+    # A pod, a service, and a pod through its own service.
+    for pod, at in (("client", f"{address}:8080"), ("client", service), ("web", service)):
+        out = wait_for(f"an answer of {at}", lambda: _sh(lab, "node3", f"{kubectl} exec {pod} -- timeout 5 wget -qO- http://{at}/word"))
+        check(out == "served\n", f"{at}: {out}")
+    out = _sh(lab, "node3", f"{kubectl} exec client -- nslookup web.default.svc.cluster.local")
+    check(service in out, out)
+    check(_sh(lab, "node1", "curl -s -m 5 http://$(getent hosts node3 | awk '{print $1}'):30080/word") == "served\n", "node port")
+    _sh(lab, "node3", f"{kubectl} delete pod web client")
+    _sh(lab, "node3", "lab reset --force; rm -f /etc/cni/net.d/10-bridge.conflist")
+
+
 if __name__ == "__main__":
     main([empty_nodes, kubeadm_init, the_three_kubeconfig_lines, overlay_manifest_applies, kubeadm_join,
           join_with_flags_before_the_address, joining_again_is_harmless, bad_joins_say_why, an_expired_token_is_told, tokens, reset_leaves_nothing,
           rejoin_after_reset, init_again_keeps_the_cluster, port_in_use_is_named, no_space_is_named,
-          credentials_of_another_cluster_are_told], Lab(3))
+          credentials_of_another_cluster_are_told, another_network_plugin_in_place_of_ours], Lab(3))
