@@ -1,6 +1,7 @@
 // lab class: classes of students on this machine, for teachers.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -32,6 +33,13 @@ const Argument kStudents{"STUDENT", "by name, as in student07; default: all", fa
 void say(const std::string& line) {
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
+}
+
+// A column: as many characters as people see, not bytes.
+std::string padded(std::string text, std::size_t width) {
+  const auto seen = static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return seen < width ? text + std::string(width - seen, ' ') : text;
 }
 
 std::string left_of(const Class& one) {
@@ -81,8 +89,8 @@ Result<void> show(const Invocation& in) {
               state_of(one).c_str(), left_of(one).c_str(), classroom::link_of(one.url, one, nullptr).c_str());
   std::printf("%-12s %-9s %-24s %s\n", "STUDENT", "LAB", "NAME", "LINK");
   for (const auto& s : one.students)
-    std::printf("%-12s %-9s %-24s %s\n", s.name.c_str(), classroom::lab_state(s.profile).c_str(),
-                s.title.empty() ? "-" : s.title.c_str(), classroom::link_of(one.url, one, &s).c_str());
+    std::printf("%-12s %-9s %s %s\n", s.name.c_str(), classroom::lab_state(s.profile).c_str(),
+                padded(s.title.empty() ? "-" : s.title, 24).c_str(), classroom::link_of(one.url, one, &s).c_str());
   if (one.url.empty())
     std::printf("\nLinks begin with the address at which lab play is reached, as http://192.168.1.5:8080\n");
   return {};
@@ -117,8 +125,8 @@ std::string marks_of(const classroom::ProgressRow& row) {
 void print_progress(const std::vector<classroom::ProgressRow>& rows) {
   std::printf("%-12s %-20s %-18s %-7s %-9s %s\n", "STUDENT", "NAME", "EXERCISE", "STEPS", "STUCK", "CHECKS");
   for (const auto& r : rows)
-    std::printf("%-12s %-20s %-18s %-7s %-9s %s%s\n", r.student.c_str(), r.title.empty() ? "-" : r.title.c_str(),
-                r.exercise.empty() ? "-" : r.exercise.c_str(),
+    std::printf("%-12s %s %-18s %-7s %-9s %s%s\n", r.student.c_str(),
+                padded(r.title.empty() ? "-" : r.title, 20).c_str(), r.exercise.empty() ? "-" : r.exercise.c_str(),
                 (std::to_string(r.step) + "/" + std::to_string(r.steps)).c_str(),
                 r.stuck ? api::human_duration(std::chrono::seconds(*r.stuck)).c_str() : "-", marks_of(r).c_str(),
                 r.message.c_str());

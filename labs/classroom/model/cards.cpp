@@ -12,11 +12,13 @@ struct Words {
   const char *title, *begin, *keep;
 };
 const Words& words_in(const std::string& language) {
-  static const Words kEnglish{"Login cards", "Scan the code, or type the address into a browser. Then choose Start.",
+  static const Words kEnglish{"Login cards",
+                              "Scan the code, or type the address into a browser: your lab and the exercise are there.",
                               "The link is yours alone: whoever has it works in your lab."};
-  static const Words kSpanish{"Tarjetas de acceso",
-                              "Escanea el código o escribe la dirección en un navegador. Después elige Empezar.",
-                              "El enlace es solo tuyo: quien lo tenga trabaja en tu laboratorio."};
+  static const Words kSpanish{
+      "Tarjetas de acceso",
+      "Escanea el código o escribe la dirección en un navegador: ahí están tu laboratorio y el ejercicio.",
+      "El enlace es solo tuyo: quien lo tenga trabaja en tu laboratorio."};
   return language == "es" ? kSpanish : kEnglish;
 }
 

@@ -35,7 +35,7 @@ class Turn {
  public:
   static Result<Turn> take(const std::string& profile) {
     LAB_CHECK(fs::make_dirs("/run/lab"));
-    const std::string path = "/run/lab/class-job-" + profile + ".lock";
+    const std::string path = job_lock_file(profile);
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return fail_errno("open " + path);
     Turn out(fd);
@@ -203,6 +203,10 @@ Result<std::vector<std::string>> templates_of(const std::string& class_name) {
 }
 
 }  // namespace
+
+std::string job_lock_file(const std::string& profile) {
+  return "/run/lab/class-job-" + profile + ".lock";
+}
 
 std::vector<std::string> job_command(const std::string& class_name, const std::string& student,
                                      const std::vector<std::string>& what) {

@@ -26,6 +26,9 @@ namespace lab::classroom {
 std::vector<std::string> job_command(const std::string& class_name, const std::string& student,
                                      const std::vector<std::string>& what);
 
+// A job of this lab holds this file by flock(2), alone. Whoever else writes the lab's session shares it meanwhile.
+std::string job_lock_file(const std::string& profile);
+
 // The same in this process.
 Result<void> run_job(const std::string& class_name, const std::string& student, const std::vector<std::string>& what);
 

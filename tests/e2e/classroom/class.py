@@ -1,6 +1,8 @@
 #!/usr/bin/python3
-"""`lab class`: two students' labs, made although the command is killed in its middle; progress, pause, reset, cards, delete."""
+"""`lab class` and what a teacher asks of the server: two students' labs, made although the command is killed in its middle;
+progress, pause, reset, another exercise, cards, export, broadcast, delete."""
 import csv
+import http.client
 import io
 import json
 import os
@@ -24,6 +26,7 @@ class Classroom(Lab):
 
     def __init__(self):
         super().__init__(1)
+        self.server = None
         self.folder = tempfile.TemporaryDirectory(prefix="lab-class-")
         self.names = self.file("names", NAMES)
         self.labs = [f"{self.profile}-student0{i}" for i in (1, 2)]
@@ -38,7 +41,13 @@ class Classroom(Lab):
     def do(self, verb, *rest, **kw):
         return run(LAB, "class", verb, self.profile, *rest, **kw)
 
+    def end_server(self):
+        if self.server and self.server.poll() is None:
+            self.server.terminate()
+            self.server.communicate(timeout=60)
+
     def delete(self):
+        self.end_server()
         out = self.do("delete", "--force")
         for _ in range(100):
             if not self.processes():
@@ -55,6 +64,37 @@ class Classroom(Lab):
             except OSError:
                 continue
         return out
+
+    def serve(self):
+        """`lab play` for this class on ports of the kernel's choice; the cookies of the teacher and the first student."""
+        argv = [LAB, "play", "--class", self.profile, "--listen", "127.0.0.1:0", "--ports-listen", "127.0.0.1:0"]
+        self.server = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = ""
+        while not re.search(r"at http://127.0.0.1:\d+", said):
+            line = self.server.stdout.readline()
+            check(line, f"the server ended: {said}")
+            said += line
+        self.port = int(re.search(r"at http://127.0.0.1:(\d+)", said).group(1))
+        shown = self.do("show")
+        links = [re.search(r"/t/\w+", shown).group(), re.search(r"/s/\w+", shown).group()]
+        self.cookies = [self.ask("GET", link, None, None)[1]["Set-Cookie"].split(";")[0] for link in links]
+
+    def ask(self, method, path, body=None, who=0):
+        """(status, headers, text) as the teacher (0) or the first student (1) asks it from the page; None: a stranger."""
+        headers = {"Origin": f"http://127.0.0.1:{self.port}"}
+        if who is not None:
+            headers["Cookie"] = self.cookies[who]
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        out = answer.status, dict(answer.getheaders()), answer.read().decode()
+        connection.close()
+        return out
+
+    def api(self, method, path, body=None, **kw):
+        status, _, text = self.ask(method, path, body, **kw)
+        check(status < 300, f"{method} {path}: {status} {text}")
+        return json.loads(text) if text else None
 
     def rows(self):
         return json.loads(self.do("progress", "-o", "json"))["students"]
@@ -170,9 +210,61 @@ def reset_of_one_leaves_the_other(c):
     check(c.do("reset", "student09", "--force", check=False).returncode == 1, "an unknown student")
 
 
+def another_exercise_takes_its_place(c):
+    job = lambda *what, **kw: run(LAB, "class", "job", c.profile, "student02", *what, **kw)  # noqa: E731
+    job("exercise", "8", "en")
+    ada, bobby = c.rows()
+    check((ada["exercise"], bobby["exercise"]) == ("03-pods", "08-config") and bobby["passed"] == 0, f"{ada}\n{bobby}")
+    run(LAB, "exercise", "solve", "--profile", c.labs[1])
+    check(c.rows()[1]["step"] == 1, "the new exercise does not work")
+    job("add-node")
+    out = job("delete-node", "node1", check=False)
+    check(out.returncode == 1 and "master" in out.stderr, out.stderr)
+    job("add-node")
+    full = job("add-node", check=False)
+    check(full.returncode == 1 and "as many as the class allows" in full.stderr, full.stderr)
+
+
+def the_server_does_what_a_teacher_asks(c):
+    c.serve()
+    one = c.api("GET", "/api/class")
+    check(one["name"] == c.profile and [s["title"] for s in one["students"]] == NAMES.splitlines(), str(one))
+    for method, path in (("GET", ""), ("POST", "/extend"), ("POST", "/pause"), ("POST", "/reset"), ("POST", "/broadcast"), ("GET", "/export"), ("GET", "/cards")):
+        status, _, text = c.ask(method, "/api/class" + path, {} if method == "POST" else None, who=1)
+        check(status == 403 and "<b>" not in text, f"a student asked {path}: {status} {text}")
+    for path, body in (("extend", {"minutes": 0}), ("extend", {"minutes": "x"}), ("broadcast", {"command": "a\u001bb"}), ("broadcast", {}),
+                       ("reset", {"students": ["nobody"]})):
+        status, _, text = c.ask("POST", "/api/class/" + path, body)
+        check(400 <= status < 500 and json.loads(text)["kind"] == "Status", f"{path} {body}: {status} {text}")
+    before = re.search(r"20\S+Z", json.dumps(one["ends"])).group()
+    check(c.api("POST", "/api/class/extend", {"minutes": 10})["ends"] > before, "extend")
+    _, headers, text = c.ask("GET", "/api/class/export?format=csv")
+    check("attachment" in headers["Content-Disposition"] and list(csv.reader(io.StringIO(text)))[2][2] == "08-config", f"{headers}\n{text}")
+    check(json.loads(c.ask("GET", "/api/class/export?format=json")[2])["class"] == c.profile, "export as JSON")
+    _, headers, text = c.ask("GET", "/api/class/cards")
+    check("style-src 'unsafe-inline'" in headers["Content-Security-Policy"] and text.count("<svg") == 2, str(headers))
+    wait_for("both labs on the page", lambda: [s["lab"] for s in c.api("GET", "/api/class")["students"]] == ["running"] * 2)
+    answer = c.api("POST", "/api/class/broadcast", {"command": "echo $((6*7)) >/root/from-teacher", "node": "node1"})
+    check(answer["students"] == 2, str(answer))
+    for lab in c.labs:
+        wait_for("the command's file", lambda: run(LAB, "shell", "-p", lab, "node1", "--", "cat", "/root/from-teacher") == "42\n")
+    c.api("POST", "/api/class/pause")
+    check(c.states() == ["paused", "paused"] and c.api("GET", "/api/class")["paused"], c.do("show"))
+    check(c.ask("POST", "/api/class/reset", {})[0] == 409, "a reset of a paused class")
+    c.api("POST", "/api/class/resume")
+    check(c.states() == ["running", "running"], c.do("show"))
+    check(c.api("POST", "/api/class/reset", {"students": ["student01"]})["students"] == ["student01"], "reset")
+    wait_for("the reset lab's row", lambda: [s["step"] for s in c.api("GET", "/api/class")["students"]] == [0, 1])
+
+
 def delete_leaves_nothing(c):
+    c.end_server()
+    child = subprocess.Popen([LAB, "class", "delete", c.profile, "--force"], stdout=subprocess.DEVNULL, start_new_session=True)
+    time.sleep(0.4)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
     out = c.delete()
-    check(f'Deleted class "{c.profile}"' in out, out)
+    check(f'Deleted class "{c.profile}"' in out or "nothing to delete" in out, out)
     check("there is no class" in c.do("show", check=False).stderr, "it is still there")
     left = [n for d in ("/var/lib/lab/profiles", "/var/lib/lab/exercises", "/var/lib/lab/classes") if os.path.isdir(d)
             for n in os.listdir(d) if n.startswith(c.profile)]
@@ -181,4 +273,5 @@ def delete_leaves_nothing(c):
 
 if __name__ == "__main__":
     main([bad_input_is_refused_and_nothing_is_made, made_although_killed_in_the_middle, cards_and_lists_show_it, a_solved_step_is_seen,
-          labs_do_not_see_each_other, pause_and_resume, reset_of_one_leaves_the_other, delete_leaves_nothing], Classroom())
+          labs_do_not_see_each_other, pause_and_resume, reset_of_one_leaves_the_other,
+          another_exercise_takes_its_place, the_server_does_what_a_teacher_asks, delete_leaves_nothing], Classroom())
