@@ -1,10 +1,22 @@
 #include "bootstrap/common/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
 
 namespace lab::bootstrap {
+
+namespace {
+
+// What is to be written over must not wrap: a carriage return goes back to the last row of a wrapped line alone.
+std::string one_row(const std::string& line) {
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2) return line;
+  return line.substr(0, size.ws_col - 1);
+}
+
+}  // namespace
 
 Progress::Progress(bool quiet) : terminal_(::isatty(STDOUT_FILENO) == 1), quiet_(quiet) {}
 
@@ -14,7 +26,7 @@ void Progress::step(const std::string& phase, const std::string& text) {
   line_ = "[" + phase + "] " + text;
   since_ = std::chrono::steady_clock::now();
   if (terminal_)
-    std::printf("%s", line_.c_str());
+    std::printf("%s", one_row(line_).c_str());
   else
     std::printf("%s\n", line_.c_str());
   std::fflush(stdout);
@@ -24,7 +36,7 @@ void Progress::state(const std::string& text) {
   if (quiet_) return;
   auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - since_).count();
   if (terminal_)
-    std::printf("\r\x1b[K%s (%lld s: %s)", line_.c_str(), static_cast<long long>(seconds), text.c_str());
+    std::printf("\r\x1b[K%s", one_row(line_ + " (" + std::to_string(seconds) + " s: " + text + ")").c_str());
   else
     std::printf("    %lld s: %s\n", static_cast<long long>(seconds), text.c_str());
   std::fflush(stdout);

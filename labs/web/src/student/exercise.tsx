@@ -40,7 +40,7 @@ export function ExercisePanel({ state }: { state: StudentState }) {
       </div>
       {choosing && <CourseDialog state={state} onClose={() => setChoosing(false)} />}
       <JobLine job={state.job} />
-      {exercise.error !== "" && <p class="job failed" role="alert">{exercise.error}</p>}
+      {exercise.error && <p class="job failed" role="alert">{exercise.error}</p>}
       <Steps key={exercise.name} exercise={exercise} student={state.student} />
     </>
   );

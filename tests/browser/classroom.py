@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""A student and a teacher in a real browser, on a classroom with a real lab. --long: exercises 1 and 7 to their ends.
+
+The steps are in student.mjs and teacher.mjs. This script makes the class and runs its server; when the browser's side
+prints "restart", the server is killed (-9) and started again on the same ports.
+"""
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../e2e/lib"))
+from labtest import LAB, Failed, Lab, check, main, needed, run, wait_for  # noqa: E402
+
+STAGE = os.environ.get("LAB_BROWSER_STAGE") or os.path.join(os.path.dirname(LAB), "tests/browser/stage")
+LONG = "--long" in sys.argv
+LINKS = r"at http://127\.0\.0\.1:(\d+) \(.*port (\d+)\)[\s\S]*(http\S+/s/\S+)\n[\s\S]*(http\S+/t/\S+)\n"
+LIMIT = 1500  # seconds that the browser's side may take
+
+
+class Classroom(Lab):
+    """A class of one student, whose lab's profile has the class's name."""
+
+    def __init__(self):
+        super().__init__()
+        self.server, self.ports = None, ("0", "0")
+
+    def play(self):
+        """Starts the server; waits until it has said where it is."""
+        said = []
+        self.server = subprocess.Popen(
+            [LAB, "play", "--class", self.profile, "--create", "--nodes", str(self.count), "--language", "en",
+             "--listen", f"127.0.0.1:{self.ports[0]}", "--ports-listen", f"127.0.0.1:{self.ports[1]}"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        threading.Thread(target=lambda out: said.extend(out), args=(self.server.stdout,), daemon=True).start()
+
+        def links():
+            return re.search(LINKS, "".join(said)) or self.server.poll() is not None
+        found = wait_for("the server's links", links)
+        check(found is not True, f"lab play ended:\n{''.join(said)}")
+        self.ports = found[1], found[2]
+        return found[3], found[4]
+
+    def kill(self):
+        if self.server and self.server.poll() is None:
+            self.server.send_signal(signal.SIGKILL)
+        if self.server:
+            self.server.wait(30)
+
+    def delete(self):
+        self.kill()
+        return run(LAB, "class", "delete", self.profile, "--force", check=False)
+
+
+@needed
+def a_student_and_a_teacher(lab):
+    student, teacher = lab.play()
+    steps = subprocess.Popen(["node", os.path.join(STAGE, "student.mjs"), student, teacher, "long" if LONG else "short"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    watchdog = threading.Timer(LIMIT, steps.kill)
+    watchdog.start()
+    try:
+        for line in steps.stdout:
+            if line.strip() == "restart":
+                lab.kill()
+                lab.play()
+                steps.stdin.write("restarted\n")
+                steps.stdin.flush()
+            else:
+                print(f"      {line.rstrip()}", flush=True)
+        if steps.wait(30) != 0:
+            raise Failed("the browser's side failed; its last line tells at what")
+    finally:
+        watchdog.cancel()
+        if steps.poll() is None:
+            steps.terminate()
+            steps.wait(30)
+
+
+if __name__ == "__main__":
+    main([a_student_and_a_teacher], Classroom())

@@ -1,0 +1,43 @@
+// What the teacher does beside it.
+import { check, faintWords, nameless } from "./pages.mjs";
+import { picture } from "./pictures.mjs";
+
+// The student's row has so many green cells.
+export async function matrixShows(t, passed) {
+  const row = t.page.locator("table.matrix tbody tr").first();
+  await row.locator(".cell.passed").nth(passed - 1).waitFor();
+  await row.locator(".presence.online").waitFor();
+}
+
+export async function looksAt(t) {
+  const faint = await faintWords(t.page);
+  check(faint.length === 0, `too faint: ${faint.join(", ")}`);
+  const without = await nameless(t.page);
+  check(without.length === 0, `without a name: ${without.join("; ")}`);
+  await t.page.getByRole("button", { name: /^Look at/ }).first().click();
+  await t.page.getByRole("tab", { name: "node1" }).click();
+  await t.sees(/[#$]/);
+}
+
+// Watching types nothing; assisting does, and the student sees it.
+export async function assist(t, s) {
+  await s.page.getByRole("tab", { name: "node1" }).click();
+  const input = t.page.locator(".xterm-helper-textarea").first();
+  await input.focus();
+  await t.type("echo only-$((20+1))-watching");
+  await t.page.getByRole("radio", { name: "Assist" }).check();
+  await input.focus();
+  await t.type("echo from-the-teacher-$((40+2))");
+  await s.sees("from-the-teacher-42");
+  await t.sees("from-the-teacher-42");
+  check(!(await s.screen()).includes("only-21"), "a teacher who watches typed into the terminal");
+  await picture(t, "classroom-assist");
+  await t.page.getByRole("button", { name: "All students" }).click();
+}
+
+export async function broadcast(t, s) {
+  await t.page.getByLabel("Command", { exact: true }).fill("echo to-all-$((6*7))");
+  await t.page.getByRole("button", { name: "Type it for 1 student" }).click();
+  await t.page.getByText("Typed for 1 student").waitFor();
+  await s.sees("to-all-42");
+}
