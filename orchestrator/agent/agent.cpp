@@ -130,6 +130,10 @@ Result<void> Agent::Impl::start(Scope& s) {
   }
   if (server) s.spawn("server", stop_server(stop));
   s.spawn("manifests", manifest_loop(stop));
+  if (!options.static_pod_path.empty()) {
+    s.spawn("manifest watch", follow_manifests(stop));
+    s.spawn("manifest watch's end", close_watch(stop));
+  }
   s.spawn("orphans", adopt_or_remove_orphans(stop));
   s.spawn("collector", gc_loop(stop));
   return {};

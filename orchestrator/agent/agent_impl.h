@@ -31,6 +31,8 @@ struct Agent::Impl {
   void start_worker(const ObjectPtr& pod, bool orphan);
   Task<void> run_worker(std::string uid, bool from_api, std::stop_token stop);
   Task<void> manifest_loop(std::stop_token stop);
+  Task<void> follow_manifests(std::stop_token stop);
+  Task<void> close_watch(std::stop_token stop);
   void take_manifests(StaticPodSet set);
   Task<void> mirror_loop(std::stop_token stop);
   Task<void> sync_mirrors();
@@ -81,7 +83,9 @@ struct Agent::Impl {
   std::map<std::string, ObjectPtr> static_pods;  // by uid, as the manifests say now
   std::map<std::string, std::string> manifest_problems;
   std::map<std::string, ObjectPtr> mirrors;  // "namespace/name" -> the API's object
-  bool manifests_read = false;
+  bool manifests_read = false, manifests_changed = false;
+  std::unique_ptr<Descriptor> manifest_watch;
+  Event manifests_due;
   Event mirrors_due;
   std::unique_ptr<AgentServer> server;
 };

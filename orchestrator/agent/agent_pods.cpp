@@ -157,8 +157,28 @@ Task<void> Agent::Impl::manifest_loop(std::stop_token stop) {
       take_manifests(std::move(set));
     }
     manifests_read = true;
-    co_await sleep_for(options.manifest_interval, stop);
+    if (!std::exchange(manifests_changed, false)) co_await manifests_due.wait_for(options.manifest_interval, stop);
   }
+}
+
+Task<void> Agent::Impl::follow_manifests(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    manifest_watch = watch_manifests(options.static_pod_path);
+    if (!manifest_watch) {  // the directory may be made yet
+      co_await sleep_for(std::min<Duration>(options.manifest_interval, 1s), stop);
+      continue;
+    }
+    do {  // once for what came before the watch
+      manifests_changed = true;
+      manifests_due.notify();
+    } while (co_await manifest_watch->readable() && take_news(*manifest_watch));
+  }
+}
+
+Task<void> Agent::Impl::close_watch(std::stop_token stop) {
+  Event never;
+  while (!stop.stop_requested()) co_await never.wait(stop);
+  if (manifest_watch) manifest_watch->close();
 }
 
 void Agent::Impl::take_manifests(StaticPodSet set) {

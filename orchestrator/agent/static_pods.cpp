@@ -1,5 +1,10 @@
 #include "orchestrator/agent/static_pods.h"
 
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <cstring>
+
 #include "base/crypto/digest.h"
 #include "base/crypto/encoding.h"
 #include "base/fs.h"
@@ -74,6 +79,32 @@ json::Value make_mirror_pod(const json::Value& pod, const std::string& node_name
     json::set(mirror, json::Array{std::move(owner)}, "metadata", "ownerReferences");
   }
   return mirror;
+}
+
+std::unique_ptr<Descriptor> watch_manifests(const std::string& directory) {
+  int fd = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  if (fd < 0) return nullptr;
+  // Whole files only: one that is being written is told when it is closed.
+  constexpr auto kNews = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
+  if (::inotify_add_watch(fd, directory.c_str(), kNews | IN_ONLYDIR) < 0) {
+    ::close(fd);
+    return nullptr;
+  }
+  return std::make_unique<Descriptor>(fd);
+}
+
+bool take_news(Descriptor& watch) {
+  bool there = true;
+  alignas(inotify_event) char buffer[4096];
+  for (ssize_t n; (n = ::read(watch.fd(), buffer, sizeof buffer)) > 0;) {
+    for (ssize_t at = 0; at < n;) {
+      inotify_event event;
+      std::memcpy(&event, buffer + at, sizeof event);
+      if (event.mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) there = false;
+      at += ssize_t(sizeof event + event.len);
+    }
+  }
+  return there;
 }
 
 }  // namespace lab::agent

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 
+#include "base/io/descriptor.h"
 #include "orchestrator/agent/pod.h"
 
 namespace lab::agent {
@@ -14,6 +16,11 @@ struct StaticPodSet {
 };
 // Reads all *.yaml, *.yml, *.json and *.manifest files. Files that cannot be read as a Pod become problems. Blocking.
 StaticPodSet read_manifests(const std::string& directory, const std::string& node_name);
+
+// Readable when a manifest was written, moved or removed (inotify(7)); null where the directory is absent. On a loop.
+std::unique_ptr<Descriptor> watch_manifests(const std::string& directory);
+// Takes what the watch has to say. False: the directory itself is gone.
+bool take_news(Descriptor& watch);
 
 // What is created in the API for a static pod; node_uid owns it where it is known.
 json::Value make_mirror_pod(const json::Value& pod, const std::string& node_name, const std::string& node_uid);

@@ -176,7 +176,7 @@ AgentOptions Machine::options(const std::string& name) {
   o.cgroup_root = cgroup_root_;
   o.listen_address = "127.0.0.1";
   o.port = -1;
-  o.manifest_interval = 200ms;
+  o.manifest_interval = 10min;  // manifests are watched
   o.backoff_initial = 1s;
   o.backoff_max = 4s;
   must(fs::make_dirs(o.static_pod_path));

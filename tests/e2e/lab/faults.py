@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What may be killed: a pod's process, the agent, containerd, the server, a whole node. The cluster heals, mining goes on,
 and no acknowledged write is lost."""
+import json
 import os
 import subprocess
 import sys
@@ -113,5 +114,50 @@ def node_lost(lab):
     lab.wait_mining()
 
 
+STATIC_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: %s}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: busybox
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, %s]
+    volumeMounts: [{name: seen, mountPath: /seen}]
+  volumes: [{name: seen, hostPath: {path: /var/tmp/static, type: DirectoryOrCreate}}]
+"""
+
+
+def pods_by_manifest_while_the_master_is_gone(lab):
+    """The workers' agents and their pod network need no control plane to bring up pods that talk over nodes."""
+    (master, *_), (serving, *_), (asking, *_) = lab.nodes()
+
+    def run_pod(node, name, command):
+        manifest = STATIC_POD % (name, json.dumps(command))
+        lab.shell(node, "sh", "-c", "mkdir -p /etc/kubernetes/manifests && cat >/etc/kubernetes/manifests/static.yaml", stdin=manifest)
+
+    def written(node, file):
+        return lab.shell(node, "cat", f"/var/tmp/static/{file}", check=False).stdout.strip()
+    lab.cmd("node stop", master)
+    try:
+        run_pod(serving, "serving", "echo over nodes >/tmp/word; hostname -i >/seen/address; exec httpd -f -p 8080 -h /tmp")
+        address = wait_for("a pod by manifest", lambda: written(serving, "address"))
+        run_pod(asking, "asking", f"until timeout 2 wget -qO /seen/answer http://{address}:8080/word; do sleep 0.3; done; sleep 3600")
+        wait_for("an answer over nodes", lambda: written(asking, "answer") == "over nodes")
+    finally:
+        lab.cmd("node start", master)
+    wait_for("mirrors of both", lambda: all(lab.get("pod", f"{name}-{node}")["status"]["phase"] == "Running"
+                                            for name, node in (("serving", serving), ("asking", asking))))
+    check(lab.get("pod", f"serving-{serving}")["status"]["podIP"] == address, "the pod was started anew")
+    for node in (serving, asking):
+        lab.shell(node, "sh", "-c", "rm -r /etc/kubernetes/manifests/static.yaml /var/tmp/static")
+    wait_for("both are gone", lambda: not [p for p in lab.get("pods")["items"] if p["metadata"]["name"].startswith(("serving-", "asking-"))])
+    wait_for("all nodes ready", lambda: len(lab.ready_nodes()) == 3)
+    lab.wait_mining()
+
+
 if __name__ == "__main__":
-    main([mining, pod_process_killed, agent_killed, overlay_killed, containerd_killed, server_killed_under_writes, node_lost], Lab(3))
+    main([mining, pod_process_killed, agent_killed, overlay_killed, containerd_killed, server_killed_under_writes, node_lost,
+          pods_by_manifest_while_the_master_is_gone], Lab(3))
