@@ -52,9 +52,6 @@ std::optional<Link> parse_link(nlmsghdr* message) {
   out.mtu = a.u32(IFLA_MTU);
   out.master = static_cast<int>(a.u32(IFLA_MASTER));
   out.mac = a.mac(IFLA_ADDRESS);
-  if (out.master && info.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
-    out.isolated = nl::Attributes<IFLA_BRPORT_MAX>(info[IFLA_INFO_SLAVE_DATA]).u8(IFLA_BRPORT_ISOLATED) != 0;
-  }
   if (out.kind == "veth") out.peer = static_cast<int>(a.u32(IFLA_LINK));
   if (out.kind == "vxlan") out.vxlan = parse_vxlan(info[IFLA_INFO_DATA]);
   return out;
@@ -141,7 +138,7 @@ Result<void> Netlink::create_vxlan(const LinkSpec& spec, const VxlanConfig& conf
             m.put_u32(IFLA_VXLAN_ID, config.vni);
             m.put_u16(IFLA_VXLAN_PORT, htons(config.port));
             m.put_u8(IFLA_VXLAN_LEARNING, config.learning);
-            // RFC 7348, 5: none in the outer header; what is inside has its own, and devices compute one of the two
+            // RFC 7348, 5: none in the outer header. What is inside has its own, and devices compute one of the two
             // better.
             m.put_u8(IFLA_VXLAN_UDP_CSUM, 0);
             if (!config.local.empty()) {
@@ -196,26 +193,12 @@ Result<void> Netlink::wait_running(int index, std::chrono::milliseconds limit) {
   }
 }
 
-namespace {
-
-nl::Message port_change(int index, int attribute, bool on) {
+Result<void> Netlink::set_hairpin(int index, bool on) {
   auto header = link_header(index);
   header.ifi_family = AF_BRIDGE;
   nl::Message message(RTM_SETLINK, 0, header);
-  message.nest(IFLA_PROTINFO | NLA_F_NESTED, [&] { message.put_u8(attribute, on); });
-  return message;
-}
-
-}  // namespace
-
-Result<void> Netlink::set_hairpin(int index, bool on) {
-  auto message = port_change(index, IFLA_BRPORT_MODE, on);
+  message.nest(IFLA_PROTINFO | NLA_F_NESTED, [&] { message.put_u8(IFLA_BRPORT_MODE, on); });
   return socket_->request(message, "set hairpin mode on bridge port " + std::to_string(index));
-}
-
-Result<void> Netlink::set_isolated(int index, bool on) {
-  auto message = port_change(index, IFLA_BRPORT_ISOLATED, on);
-  return socket_->request(message, "isolate bridge port " + std::to_string(index));
 }
 
 Result<void> Netlink::delete_link(int index) {

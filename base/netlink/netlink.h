@@ -35,9 +35,8 @@ struct Link {
   bool up = false;       // administratively
   bool running = false;  // operationally: the kernel has seen its carrier, packets pass
   unsigned mtu = 0;
-  int master = 0;         // index of the bridge it is a port of; 0: none
-  bool isolated = false;  // as such a port: nothing passes between it and other isolated ones
-  int peer = 0;           // veth: index of the other end, in its own namespace
+  int master = 0;  // index of the bridge it is a port of; 0: none
+  int peer = 0;    // veth: index of the other end, in its own namespace
   MacAddress mac;
   std::optional<VxlanConfig> vxlan;
 };
@@ -118,8 +117,7 @@ class Netlink {
   // Blocks until the device is running. The kernel notices a carrier in its own time, seconds later on a busy machine,
   // and drops what is sent before. kTimeout, naming the device, when it does not come.
   Result<void> wait_running(int index, std::chrono::milliseconds limit = std::chrono::seconds(20));
-  Result<void> set_hairpin(int index, bool on);   // bridge port: frames may leave where they came in
-  Result<void> set_isolated(int index, bool on);  // bridge port
+  Result<void> set_hairpin(int index, bool on);  // bridge port: frames may leave where they came in
   Result<void> delete_link(int index);
   Result<void> delete_link(const std::string& name);
 

@@ -53,9 +53,8 @@ Result<Wired> wire_pod(const Sandbox& sandbox, const PodNetwork& network) {
        .peer = {.name = sandbox.ifname, .mtu = network.mtu, .mac = out.pod_mac},
        .peer_ns = ns}));
   LAB_TRY(auto port, here.link(out.host_device));
-  // Between pods of one node the bridge carries nothing: all they say passes the node's address, where services are
-  // translated and policies hold.
-  LAB_CHECK(here.set_isolated(port.index, true));
+  // A pod may be led back to itself by a service.
+  LAB_CHECK(here.set_hairpin(port.index, true));
   LAB_CHECK(configure_inside(inside, sandbox.ifname, network));
   // The pod's first packet shall pass, so all three devices on its way have to be seen running.
   LAB_TRY(auto device, inside.link(sandbox.ifname));

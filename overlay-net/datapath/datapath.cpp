@@ -14,9 +14,6 @@ bool contains(const std::vector<T>& items, const T& item) {
   return std::ranges::find(items, item) != items.end();
 }
 
-constexpr const char* kBridgeFiltering = "net/bridge/bridge-nf-call-iptables";
-constexpr const char* kBridgeFiltering6 = "net/bridge/bridge-nf-call-ip6tables";
-
 // A service's answer may come back another way than the question went, so a strict check of sources is made a loose
 // one; where there is none, that would be a look-up per packet for nothing.
 Result<void> set_device_parameters(const std::string& device) {
@@ -45,8 +42,7 @@ Result<ReconcileReport> Datapath::reconcile(const std::vector<Peer>& peers, cons
   LAB_TRY(report.mtu, pod_mtu());
   LAB_TRY(auto bridge, ensure_bridge(report));
   LAB_TRY(auto vxlan, ensure_vxlan(report));
-  LAB_CHECK(set_parameters());
-  LAB_CHECK(set_bridge_filtering(bridge, report));
+  LAB_CHECK(set_parameters(report));
   LAB_CHECK(ensure_link_state(bridge, MacAddress::from_seed("bridge " + config_.vtep_mac.text()), report));
   Cidr gateway{gateway_address(config_.pod_cidr), config_.pod_cidr.prefix};
   auto vtep = Cidr::host(vtep_address(config_.pod_cidr));
@@ -150,51 +146,21 @@ Result<void> Datapath::ensure_only_address(const Link& link, const Cidr& address
   return {};
 }
 
-Result<void> Datapath::set_parameters() {
+Result<void> Datapath::set_parameters(ReconcileReport& report) {
   LAB_CHECK(set_sysctl("net/ipv4/ip_forward", "1"));
   for (const auto& device : {config_.bridge, config_.vxlan}) LAB_CHECK(set_device_parameters(device));
-  const std::string bridge = config_.bridge;
-  LAB_CHECK(set_sysctl("net/ipv4/conf/" + bridge + "/proxy_arp_pvlan", "1"));
-  LAB_CHECK(set_sysctl("net/ipv4/neigh/" + bridge + "/proxy_delay", "0"));
-  // A pod must not be told to go past its gateway. The kernel asks whether this device or `all` wants redirects; other
-  // devices have their own word.
-  for (const auto& device : {bridge, std::string("all")}) {
-    LAB_CHECK(set_sysctl("net/ipv4/conf/" + device + "/send_redirects", "0"));
-  }
-  return {};
-}
-
-// What ports say to each other within a bridge passes the firewall only with br_netfilter. Pods of this version are
-// isolated ports, so that nothing does; those that an earlier one wired need it until they are gone. Where this bridge
-// is the only one with ports, it is off otherwise: it makes every packet of a pod dearer. Where another one may need
-// it, it stays, and since it would carry a service's packets from port to port, none of ours is isolated then.
-Result<void> Datapath::set_bridge_filtering(const Link& bridge, ReconcileReport& report) {
-  LAB_TRY(auto links, netlink_.links());
-  // A bridge without ports (the service proxy's device is one) has nothing to filter.
-  const bool others = std::ranges::any_of(links, [&](const Link& l) {
-    return l.kind == "bridge" && l.index != bridge.index &&
-           std::ranges::any_of(links, [&](const Link& port) { return port.master == l.index; });
-  });
-  bool needed = false;
-  for (const auto& port : links) {
-    if (port.master != bridge.index) continue;
-    if (others && port.isolated) LAB_CHECK(netlink_.set_isolated(port.index, false));
-    needed = needed || others || !port.isolated;
-  }
-  if (!needed) return others || !has_sysctl(kBridgeFiltering) ? Result<void>{} : set_sysctl(kBridgeFiltering, "0");
+  // Without it, answers between two pods of one node bypass the translation of services.
   // Distributions have it as a module, which nothing loads by itself.
-  if (!has_sysctl(kBridgeFiltering) && !asked_for_module_) {
+  if (!has_sysctl("net/bridge/bridge-nf-call-iptables") && !asked_for_module_) {
     asked_for_module_ = true;
     (void)run({.argv = {"modprobe", "--quiet", "br_netfilter"}, .timeout = std::chrono::seconds(20)});
   }
-  if (has_sysctl(kBridgeFiltering)) {
-    LAB_CHECK(set_sysctl(kBridgeFiltering, "1"));
-    if (has_sysctl(kBridgeFiltering6)) LAB_CHECK(set_sysctl(kBridgeFiltering6, "1"));
+  if (has_sysctl("net/bridge/bridge-nf-call-iptables")) {
+    LAB_CHECK(set_sysctl("net/bridge/bridge-nf-call-iptables", "1"));
   } else {
     report.warnings.push_back(
-        "the kernel lacks br_netfilter: pods that were started by an earlier version cannot reach a service whose "
-        "endpoint is on their own node, and policies do not hold between them; start them anew, or run "
-        "'modprobe br_netfilter'");
+        "the kernel lacks br_netfilter: a pod cannot reach a service whose endpoint is on its own node; "
+        "run 'modprobe br_netfilter'");
   }
   return {};
 }
@@ -340,8 +306,6 @@ Result<void> Datapath::clean_up(const std::string& bridge, const std::string& vx
       if (port.master == found->index) LAB_CHECK(netlink.delete_link(port.index));
     }
     LAB_CHECK(netlink.delete_link(found->index));
-    // The kernel's default, which the bridge of another plugin may need.
-    if (has_sysctl(kBridgeFiltering)) LAB_CHECK(set_sysctl(kBridgeFiltering, "1"));
   }
   return netlink.delete_link(vxlan);
 }

@@ -1,7 +1,6 @@
 // Datapath: this node's part of the pod network in the kernel, through VXLAN (RFC 7348) with unicast entries only.
 //
-//   bridge lab0       <pod range>.1/24, the pods' gateway; their veth ends are its ports, isolated from one another: it
-//                     answers for all pods of the node (proxy ARP), so that what they say to each other is routed, too
+//   bridge lab0       <pod range>.1/24, the pods' gateway; their veth ends are its ports
 //   lab-vxlan         <pod range>.0/32; per peer one onlink route, one permanent neighbour, one forwarding entry
 //
 //   lab-sleeve        made by overlay-net/sleeve and there while that runs; the routes of peers that use_sleeve() names
@@ -72,8 +71,7 @@ class Datapath {
   Result<void> ensure_sleeve(const Cidr& address, ReconcileReport& report);
   Result<void> ensure_link_state(const Link& link, const MacAddress& mac, ReconcileReport& report, bool up = true);
   Result<void> ensure_only_address(const Link& link, const Cidr& address, ReconcileReport& report);
-  Result<void> set_parameters();
-  Result<void> set_bridge_filtering(const Link& bridge, ReconcileReport& report);
+  Result<void> set_parameters(ReconcileReport& report);
   std::vector<Peer> usable(std::vector<Peer> peers, const std::vector<FdbEntry>& programmed,
                            ReconcileReport& report) const;
   Result<void> ensure_local_routes(const Link& bridge, const std::vector<Cidr>& local, ReconcileReport& report);

@@ -125,7 +125,10 @@ Task<void> PolicyAgent::keep_synced(std::stop_token stop) {
 
 Task<bool> PolicyAgent::still_there() {
   if (kernel_ != Kernel::kProgrammed) co_return true;
-  auto there = co_await pool_.run([this] { return executor_->table_is_there(); });
+  auto there = co_await pool_.run([this]() -> Result<bool> {
+    LAB_CHECK(executor_->prepare());
+    return executor_->table_is_there();
+  });
   co_return there && *there;
 }
 
@@ -161,6 +164,8 @@ Task<Result<void>> PolicyAgent::converge() {
   if (options_.wired) {
     for (const auto& w : options_.wired()) ruleset_.wire(w.ns, w.name, w.address);
   }
+  auto prepared = co_await pool_.run([this] { return executor_->prepare(); });
+  if (!prepared && !std::exchange(prepared_, true)) log::warn(prepared.error().text());
   LAB_CO_TRY(auto kernel, co_await pool_.run([this] { return executor_->list(); }));
   auto script = ruleset_.converge_script(kernel.value_or(Program{}), program_options_);
   auto done = co_await pool_.run([this, script = std::move(script)] { return executor_->run(script); });

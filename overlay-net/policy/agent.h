@@ -78,7 +78,7 @@ class PolicyAgent {
   std::vector<OneShot<bool>> waiting_;  // for what is new to be in the kernel
   Event changed_;
   bool fresh_ = false;  // something came since the last sync began
-  bool watching_ = false;
+  bool watching_ = false, prepared_ = false;
   enum class Kernel { kUnknown, kUnhooked, kProgrammed } kernel_ = Kernel::kUnknown;
   std::atomic<std::uint64_t> policy_count_ = 0, isolated_ = 0, blocked_count_ = 0;
   Pool pool_{"policy", 1};

@@ -1,10 +1,24 @@
 #include "overlay-net/policy/executor.h"
 
+#include "base/netlink/sysctl.h"
+
 namespace lab::overlay::policy {
 
 Result<Executor> Executor::open() {
   LAB_TRY(auto nft, Nft::open());
   return Executor(std::move(nft));
+}
+
+Result<void> Executor::prepare() {
+  constexpr const char* kIpv4 = "net/bridge/bridge-nf-call-iptables";
+  constexpr const char* kIpv6 = "net/bridge/bridge-nf-call-ip6tables";
+  if (!has_sysctl(kIpv4)) {
+    return fail(Code::kUnavailable, "the kernel lacks br_netfilter: policies do not hold between pods of one node",
+                "run 'modprobe br_netfilter'");
+  }
+  LAB_CHECK(set_sysctl(kIpv4, "1"));
+  if (has_sysctl(kIpv6)) LAB_CHECK(set_sysctl(kIpv6, "1"));
+  return {};
 }
 
 Result<bool> Executor::table_is_there() {

@@ -15,6 +15,9 @@ class Executor {
  public:
   static Result<Executor> open();
 
+  // Makes the kernel show packets between two pods of one node to the rules. kUnavailable when it cannot: then only
+  // traffic between nodes is filtered.
+  Result<void> prepare();
   Result<bool> table_is_there();
   Result<std::optional<Program>> list();  // nothing when there is no table
   Result<void> run(const std::string& script);

@@ -44,6 +44,7 @@ struct Nodes {
       const auto& ns = cluster.box.ns(node);
       executors.emplace(node, test::must(in_netns(ns, [] { return Executor::open(); })));
       rules.emplace(node, Ruleset(node));
+      test::must(in_netns(ns, [&] { return executors.at(node).prepare(); }));
       serve(node);
     }
     namespace_("x", R"({"kubernetes.io/metadata.name":"x","team":"red"})");
