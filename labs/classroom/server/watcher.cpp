@@ -1,13 +1,17 @@
 #include "labs/classroom/server/watcher.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <condition_variable>
 #include <thread>
 
+#include "base/io/listener.h"
 #include "base/log.h"
 #include "bootstrap/local/lab.h"
 #include "labs/classroom/model/progress.h"
+#include "labs/classroom/model/student_lab.h"
 #include "labs/classroom/server/exercise_state.h"
 #include "labs/classroom/server/services.h"
 #include "labs/exercises/feed.h"
@@ -21,6 +25,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr auto kSlice = milliseconds(500);            // a wait for news, before looking whether to go on at all
+constexpr auto kLongSlice = milliseconds(1500);       // the same while nobody looks
 constexpr auto kAtOnce = milliseconds(200);           // between looks at objects that change all the time
 constexpr auto kSoon = milliseconds(1000);            // between looks at programs and pages, at most so often ...
 constexpr auto kSeldom = milliseconds(8000);          // ... and at least so often while a page is open
@@ -33,6 +38,20 @@ std::string stamp_of(const std::string& path) {
   if (::stat(path.c_str(), &st) != 0) return {};
   return std::to_string(st.st_ino) + "." + std::to_string(st.st_mtim.tv_sec) + "." + std::to_string(st.st_mtim.tv_nsec);
 }
+
+// Held while a session is looked at and written: a job of this lab, a command's as well as this server's, waits for it.
+// False while one runs.
+class NoJob {
+ public:
+  explicit NoJob(const std::string& profile)
+      : fd_(::open(job_lock_file(profile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)),
+        held_(fd_.get() < 0 || ::flock(fd_.get(), LOCK_SH | LOCK_NB) == 0) {}
+  explicit operator bool() const { return held_; }
+
+ private:
+  OwnedFd fd_;
+  bool held_;
+};
 
 bool runs_programs(const exercises::Step& step) {
   for (const auto& check : step.checks)
@@ -65,12 +84,14 @@ struct Watcher::Impl {
     return suspended || stopping;
   }
 
+  bool somebody_looks() const { return seat->online() || seat->followers > 0; }
+
   bool worth_it() {
     {
       std::lock_guard lock(mutex);
       if (suspended || stopping || !class_runs) return false;
     }
-    return json::as_str(seat->part("lab")) == "running" && (session || seat->pages > 0 || seat->followers > 0);
+    return json::as_str(seat->part("lab")) == "running" && (session || somebody_looks());
   }
 
   void run() {
@@ -163,7 +184,7 @@ struct Watcher::Impl {
         looked = Clock::now();
       }
       if (feed) {
-        changed = feed->wait(changed ? kAtOnce : kSlice) || changed;
+        changed = feed->wait(changed ? kAtOnce : somebody_looks() ? kSlice : kLongSlice) || changed;
       } else {
         std::unique_lock lock(mutex);
         news.wait_for(lock, kSlice, [&] { return suspended || stopping; });
@@ -173,7 +194,7 @@ struct Watcher::Impl {
 
   Clock::duration pause_now(const exercises::Step* step, Clock::time_point moved) const {
     if (!step || !runs_programs(*step)) return kObjectsAnyway;
-    if (!seat->online() && seat->followers == 0) return kAlone;
+    if (!somebody_looks()) return kAlone;
     const auto idle = std::min<Clock::duration>(seat->since_touch(), Clock::now() - moved);
     return std::clamp<Clock::duration>(idle / kLazier, kSoon, kSeldom);
   }
@@ -183,6 +204,11 @@ struct Watcher::Impl {
     while (programs && !slots.try_acquire_for(kSlice))
       if (let_go()) return;
     std::string trouble;
+    const NoJob alone(seat->profile);
+    if (!alone || stamp_of(exercises::session_file(seat->profile)) != session_stamp) {
+      if (programs) slots.release();
+      return;  // the next turn reads what the job has left
+    }
     try {
       if (auto news = session->check(); !news) trouble = news.error().text();
     } catch (const std::exception& e) {
