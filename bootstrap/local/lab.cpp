@@ -166,6 +166,12 @@ Result<void> plan_isolation(Profile& p, const StartOptions& o, bool existing) {
   if (existing && o.user_namespace && p.isolation.users.empty())
     return fail(Code::kInvalid, "the nodes of lab \"" + p.name + "\" were made without user namespaces, which cannot be changed",
                 "make it anew: lab delete" + profile_flag(p.name) + ", lab start --userns");
+  if (existing && o.limits && o.limits->disk_bytes < p.isolation.limits.disk_bytes)
+    return fail(Code::kInvalid, "the disk of lab \"" + p.name + "\" has " + std::to_string(p.isolation.limits.disk_bytes >> 20) + " MiB and cannot shrink",
+                "make it anew: lab delete" + profile_flag(p.name) + ", lab start --lab-disk SIZE");
+  if (existing && o.limits && p.isolation.limits.disk_bytes == 0 && o.limits->disk_bytes > 0 && fs::exists(p.layout().nodes()))
+    return fail(Code::kInvalid, "lab \"" + p.name + "\" was made without a disk of its own, which cannot be limited",
+                "make it anew: lab delete" + profile_flag(p.name) + ", lab start --lab-disk SIZE");
   if (o.limits) p.isolation.limits = *o.limits;
   if (existing || !o.user_namespace) return {};
   std::vector<UserRange> others;

@@ -11,6 +11,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "base/subprocess.h"
 
@@ -20,6 +22,7 @@ namespace {
 
 constexpr std::uint64_t kImageSize = 40ull << 30;  // sparse: only what is written takes space
 constexpr std::uint64_t kSmallestImage = 64ull << 20;
+constexpr auto kUnusedLimit = std::chrono::seconds(10);
 
 bool on_overlay(const std::string& path) {
   struct statfs st;
@@ -71,15 +74,32 @@ Result<void> grow_mounted(const LabLayout& layout) {
   return {};
 }
 
+// A mount lives on in copies of this mount namespace, as one that is being made for a node: until the last has gone the
+// image must not be touched.
+Result<void> wait_unused(const std::string& image) {
+  const auto deadline = std::chrono::steady_clock::now() + kUnusedLimit;
+  while (true) {
+    LAB_TRY(auto devices, run_checked({.argv = {"losetup", "--associated", image}}));
+    if (devices.empty()) return {};
+    if (std::chrono::steady_clock::now() > deadline)
+      return fail(Code::kUnavailable, image + " is still in use: " + devices.substr(0, devices.find('\n')),
+                  "try again in a moment");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 // Where this machine's root may not resize a mounted file system (it may lack CAP_SYS_RESOURCE).
 Result<void> grow_unmounted(const LabLayout& layout) {
   if (::umount2(layout.base().c_str(), 0) != 0)
     return fail_errno("unmount " + layout.base() + ", to give it more space", "stop the lab first: lab stop");
-  (void)run({.argv = {"e2fsck", "-f", "-p", layout.disk_image()}});  // what is wrong beyond repair, the next one says
-  auto grown = run_checked({.argv = {"resize2fs", layout.disk_image()}});
+  auto grown = wait_unused(layout.disk_image());
+  if (grown) {
+    (void)run({.argv = {"e2fsck", "-f", "-p", layout.disk_image()}});  // what is wrong beyond repair, the next one says
+    if (auto resized = run_checked({.argv = {"resize2fs", layout.disk_image()}}); !resized)
+      grown = std::unexpected(std::move(resized).error());
+  }
   LAB_CHECK(mount_image(layout));
-  LAB_CHECK(grown);
-  return {};
+  return grown;
 }
 
 Result<void> fit_image(const LabLayout& layout, std::uint64_t limit) {

@@ -52,10 +52,12 @@ std::string in_mib(std::uint64_t bytes) {
 Result<void> check_space(const LabLayout& layout, std::uint64_t need, const std::string& what) {
   LAB_TRY(auto free, storage_free(layout));
   if (free >= need + kSpare) return {};
-  return fail(Code::kIo,
-              "no space for " + what + ": it needs " + in_mib(need + kSpare) + ", and " + in_mib(free) +
-                  " are free on " + layout.base(),
-              "free some: lab snapshot list and lab snapshot delete NAME, or df -h " + layout.base());
+  auto none = fail(Code::kIo,
+                   "no space for " + what + ": it needs " + in_mib(need + kSpare) + ", and " + in_mib(free) +
+                       " are free on " + layout.base(),
+                   "free some: lab snapshot list and lab snapshot delete NAME, or df -h " + layout.base());
+  none.error().sys_errno = ENOSPC;
+  return none;
 }
 
 // Runs f for every node at the same time; the first error, when all have ended.

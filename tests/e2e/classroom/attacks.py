@@ -304,6 +304,7 @@ def memory_ends_inside(labs):
 
 def the_disk_ends_inside(labs):
     image = f"/var/lib/lab/profiles/{labs.mallory.profile}.img"
+    labs.mallory.cmd("snapshot save", "ready")
     write = ("create", "configmap", "while-full", "--from-literal=a=" + "x" * 60000)
     labs.mallory.root("dd if=/dev/zero of=/var/tmp/full bs=1M; dd if=/dev/zero of=/var/tmp/rest bs=512")
     check(os.stat(image).st_blocks * 512 <= DISK + (16 << 20), "the image is larger than its limit")
@@ -318,6 +319,10 @@ def the_disk_ends_inside(labs):
     check(labs.victim.answers(), "the other lab's API")
     labs.mallory.root("rm /var/tmp/full /var/tmp/rest")
     wait_for("writes again", lambda: run(LAB, "kubectl", "-p", labs.mallory.profile, *write, check=False, timeout=60).returncode == 0)
+    # Going back to a snapshot needs space, too.
+    labs.mallory.root("dd if=/dev/zero of=/var/tmp/full bs=1M; dd if=/dev/zero of=/var/tmp/rest bs=512")
+    labs.mallory.cmd("snapshot restore", "ready")
+    check(labs.mallory.root("ls /var/tmp/full").returncode != 0 and labs.mallory.answers(), "the snapshot")
 
 
 def processes_end_inside(labs):
@@ -343,7 +348,7 @@ def limits_come_back_with_a_start_and_can_be_changed(labs):
     check(whole["limits"] == {"memoryBytes": MEMORY, "cpus": 1, "pids": 1000, "diskBytes": 1000 << 20}, str(whole))
     check(value(m, "pids", "pids.max", "pids.max") == "1000" and value(m, "memory", "memory.limit_in_bytes", "memory.max") == str(MEMORY), "cgroups")
     size = os.statvfs(f"/var/lib/lab/profiles/{m.profile}")
-    check(size.f_blocks * size.f_frsize > DISK, "the disk did not grow")
+    check(size.f_blocks * size.f_frsize > DISK, f"the disk did not grow: {size}")
     check(m.answers() and labs.victim.answers(), "the APIs at the end")
 
 
