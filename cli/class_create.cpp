@@ -140,12 +140,22 @@ Result<void> refuse_foreign_labs(const std::string& name) {
   return {};
 }
 
+// What is free, less what the labs that run now will want of the processors: they may be idle at this moment.
+classroom::Machine machine_now() {
+  auto machine = classroom::look_at_machine("", bootstrap::kLabsDirectory);
+  auto labs = bootstrap::list_profiles();
+  if (!labs) return machine;
+  for (const auto& name : *labs)
+    if (auto lab = bootstrap::load_profile(name); lab && classroom::lab_state(name) == "running")
+      machine.millicores -= classroom::need_of(static_cast<int>(lab->nodes.size())).lab.millicores;
+  return machine;
+}
+
 // Shows what fits before anything is made.
 Result<void> check_capacity(const Class& c, bool force) {
   const auto missing =
       std::ranges::count_if(c.students, [](const auto& s) { return classroom::lab_state(s.profile) == "none"; });
-  const auto capacity =
-      classroom::capacity_of(classroom::look_at_machine("", bootstrap::kLabsDirectory), classroom::need_of(c.nodes));
+  const auto capacity = classroom::capacity_of(machine_now(), classroom::need_of(c.nodes));
   std::printf("Class \"%s\": %zu students with %d nodes each, exercise %s\n\n%s\n", c.name.c_str(), c.students.size(),
               c.nodes, c.exercise.empty() ? "of their choice" : c.exercise.c_str(),
               classroom::capacity_table(capacity).c_str());

@@ -20,28 +20,16 @@ namespace {
 
 constexpr double kMiB = 1024.0 * 1024;
 
-// Measured with 04-scaling solved in labs of three nodes (tests/bench/density.py prints the figures), rounded up to the
-// peak while pods come and go: 137 MiB, 148 threads, 9 MiB of disk and 14 millicores a lab. Per lab: what a student
-// adds: pods, files of their own, images they load or build, and some three seconds of processor time every other
-// minute.
-constexpr Machine kPerLab{.memory_bytes = 60 * kMiB,
-                          .disk_bytes = 100 * kMiB,
-                          .threads = 100,
-                          .inotify_instances = 0,
-                          .inotify_watches = 8,
-                          .neighbours = 3,
-                          .millicores = 20};
-// Per node: agent, containerd, overlay, proxy, the first one's control plane spread over all.
-constexpr Machine kPerNode{.memory_bytes = 40 * kMiB,
-                           .disk_bytes = 10 * kMiB,
-                           .threads = 50,
-                           .inotify_instances = 1,
-                           .inotify_watches = 4,
-                           .neighbours = 4,
-                           .millicores = 5};
+// docs/density.md has the figures: a lab of three nodes takes 84 MiB and 10 millicores while nobody does anything, 139
+// MiB in the midst of a lesson; 40 such labs work on two cores. Threads: 107 and 148; the rest is for what a student
+// adds: pods, files, images that are loaded or built.
+constexpr Machine kPerLab{
+    .memory_bytes = 60 * kMiB, .disk_bytes = 100 * kMiB, .threads = 100, .inotify_watches = 8, .millicores = 20};
+constexpr Machine kPerNode{
+    .memory_bytes = 40 * kMiB, .disk_bytes = 10 * kMiB, .threads = 50, .inotify_watches = 4, .millicores = 4};
 // The image set and the prepared lab that all start from; the server of the classroom.
 constexpr Machine kOnce{
-    .memory_bytes = 100 * kMiB, .disk_bytes = 400 * kMiB, .threads = 60, .inotify_instances = 8, .millicores = 50};
+    .memory_bytes = 100 * kMiB, .disk_bytes = 400 * kMiB, .threads = 60, .inotify_watches = 8, .millicores = 50};
 
 // Left to the machine itself, so that a full class does not end in the OOM killer.
 constexpr double kMemoryKept = 512 * kMiB;
@@ -93,9 +81,9 @@ std::vector<std::string> names_in(const std::string& directory) {
   return names ? *names : std::vector<std::string>();
 }
 
-// What root's processes hold: each instance is a descriptor that leads to anon_inode:inotify.
-std::pair<double, double> inotify_used(const std::string& root) {
-  double instances = 0, watches = 0;
+// What root's processes watch: each instance is a descriptor that leads to anon_inode:inotify.
+double inotify_watches_used(const std::string& root) {
+  double out = 0;
   for (const auto& pid : names_in(root + "/proc")) {
     if (!std::isdigit(static_cast<unsigned char>(pid.front()))) continue;
     const std::string process = root + "/proc/" + pid;
@@ -103,20 +91,11 @@ std::pair<double, double> inotify_used(const std::string& root) {
       char target[64];
       const ssize_t n = ::readlink((process + "/fd/" + fd).c_str(), target, sizeof target);
       if (n < 0 || !std::string_view(target, static_cast<std::size_t>(n)).ends_with("inotify")) continue;
-      ++instances;
       const std::string info = fs::read_file(process + "/fdinfo/" + fd).value_or("");
-      for (auto at = info.find("inotify wd"); at != std::string::npos; at = info.find("inotify wd", at + 1)) ++watches;
+      for (auto at = info.find("inotify wd"); at != std::string::npos; at = info.find("inotify wd", at + 1)) ++out;
     }
   }
-  return {instances, watches};
-}
-
-// The first line names the columns, the next ones (a processor each) repeat the table's size, in hexadecimal.
-double neighbours_now(const std::string& root) {
-  std::istringstream lines(fs::read_file(root + "/proc/net/stat/arp_cache").value_or(""));
-  std::string line;
-  std::getline(lines, line);
-  return std::getline(lines, line) ? static_cast<double>(std::strtoul(line.c_str(), nullptr, 16)) : 0;
+  return out;
 }
 
 std::string size_text(double bytes) {
@@ -144,12 +123,8 @@ constexpr Kind kKinds[] = {
     {"memory", &Machine::memory_bytes, size_text, "take fewer nodes for each student, or a machine with more memory"},
     {"disk", &Machine::disk_bytes, size_text, "free some space below /var/lib/lab"},
     {"threads", &Machine::threads, count_text, "raise the number of processes: sysctl -w kernel.pid_max=4194304"},
-    {"inotify instances", &Machine::inotify_instances, count_text,
-     "raise it: sysctl -w fs.inotify.max_user_instances=8192"},
     {"inotify watches", &Machine::inotify_watches, count_text,
      "raise it: sysctl -w fs.inotify.max_user_watches=1048576"},
-    {"neighbours", &Machine::neighbours, count_text,
-     "raise it: sysctl -w net.ipv4.neigh.default.gc_thresh3=16384 net.ipv6.neigh.default.gc_thresh3=16384"},
     {"processors", &Machine::millicores, core_text,
      "take fewer nodes for each student, or a machine with more processors"},
 };
@@ -157,17 +132,13 @@ constexpr Kind kKinds[] = {
 }  // namespace
 
 Machine look_at_machine(const std::string& root, const std::string& disk) {
-  const auto [instances, watches] = inotify_used(root);
-  const std::string inotify = root + "/proc/sys/fs/inotify/";
   std::string there = disk;
   while (there.size() > 1 && !fs::exists(there)) there = there.substr(0, std::max<std::size_t>(there.rfind('/'), 1));
   auto free = fs::free_bytes(there);
   return {.memory_bytes = memory_free(root),
           .disk_bytes = free ? static_cast<double>(*free) - kDiskKept : kNoLimit,
           .threads = threads_free(root),
-          .inotify_instances = number_in(inotify + "max_user_instances") - instances,
-          .inotify_watches = number_in(inotify + "max_user_watches") - watches,
-          .neighbours = number_in(root + "/proc/sys/net/ipv4/neigh/default/gc_thresh3") - neighbours_now(root),
+          .inotify_watches = number_in(root + "/proc/sys/fs/inotify/max_user_watches") - inotify_watches_used(root),
           .millicores = kIdleShare * 1000 * std::max(1u, std::thread::hardware_concurrency())};
 }
 

@@ -1,9 +1,9 @@
 // How many students' labs this machine has room for, and which resource sets the limit. Counted before anything is
 // made.
 //
-// What a lab takes was measured (tests/bench/README.md says how) with its pods of an exercise running; what the machine
-// has is read from /proc and /sys at the moment of the question. Reading is tolerant: what cannot be read sets no
-// limit.
+// What a lab takes was measured (docs/density.md); what the machine has is read from /proc and /sys at the moment of
+// the question. Reading is tolerant: what cannot be read sets no limit. Limits that every start raises by itself
+// (bootstrap/node/kernel_limits.h) are none.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,9 @@ namespace lab::classroom {
 // Free, or left over by others.
 struct Machine {
   double memory_bytes = 0;
-  double disk_bytes = 0;  // where labs lie
-  double threads = 0;     // the kernel counts processes and threads alike: pid_max, threads-max, the pids cgroup
-  double inotify_instances = 0, inotify_watches = 0;  // of root, in which every node's programs run
-  double neighbours = 0;                              // entries of the ARP table, which all network namespaces share
+  double disk_bytes = 0;       // where labs lie
+  double threads = 0;          // the kernel counts processes and threads alike: pid_max, threads-max, the pids cgroup
+  double inotify_watches = 0;  // of root, in which every node's programs run
   double millicores = 0;
 };
 // `root` is put before every path: "" for this machine. `disk` is a directory on the file system of the labs.
