@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A student and a teacher in a real browser, on a classroom with a real lab. --long: exercises 1 and 7 to their ends.
+"""A student and a teacher in a real browser, on a classroom with a real lab: exercises 1 and 7 to their ends.
 
 The steps are in student.mjs and teacher.mjs. This script makes the class and runs its server; when the browser's side
 prints "restart", the server is killed (-9) and started again on the same ports.
@@ -15,7 +15,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../e2e/lib"))
 from labtest import LAB, Failed, Lab, check, main, needed, run, wait_for  # noqa: E402
 
 STAGE = os.environ.get("LAB_BROWSER_STAGE") or os.path.join(os.path.dirname(LAB), "tests/browser/stage")
-LONG = "--long" in sys.argv
 LINKS = r"at http://127\.0\.0\.1:(\d+) \(.*port (\d+)\)[\s\S]*(http\S+/s/\S+)\n[\s\S]*(http\S+/t/\S+)\n"
 LIMIT = 1500  # seconds that the browser's side may take
 
@@ -57,7 +56,7 @@ class Classroom(Lab):
 @needed
 def a_student_and_a_teacher(lab):
     student, teacher = lab.play()
-    steps = subprocess.Popen(["node", os.path.join(STAGE, "student.mjs"), student, teacher, "long" if LONG else "short"],
+    steps = subprocess.Popen(["node", os.path.join(STAGE, "student.mjs"), student, teacher],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     watchdog = threading.Timer(LIMIT, steps.kill)
     watchdog.start()

@@ -1,7 +1,7 @@
 // The page's controller: what it knows, what the reader chose, and what it does when asked. The elements in student/,
 // teacher/ and ui/ draw it and call it.
 import { api, ApiError, socketUrl } from "./api/http";
-import { changes, learn, nothingKnown, parseEvent, type Change, type Known } from "./api/events";
+import { changes, labWasReplaced, learn, nothingKnown, parseEvent, type Change, type Known } from "./api/events";
 import { Socket, type Phase, type SocketOwner } from "./api/socket";
 import type { CourseEntry, Me, StudentState } from "./api/types";
 import { asLanguage, wordsIn, type Key, type Language, type Values, type Words } from "./i18n";
@@ -279,6 +279,7 @@ export class App implements SocketOwner {
     if (event.type !== "state") return;
     if (this.workspace?.student === event.state.student) this.workspace.update(event.state.terminals);
     if (this.view.get().me?.role === "student") this.tell(before.students[event.state.student], event.state);
+    if (this.view.get().me?.role === "student" && labWasReplaced(before.students[event.state.student], event.state)) this.workspace?.closeEnded();
   }
 
   private tell(before: StudentState | undefined, after: StudentState): void {

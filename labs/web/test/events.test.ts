@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { changes, learn, nothingKnown, parseEvent } from "../src/api/events";
+import { changes, labWasReplaced, learn, nothingKnown, parseEvent } from "../src/api/events";
 import type { StudentState } from "../src/api/types";
 
 function state(change: Partial<StudentState> = {}, passed: boolean[] = [false, false]): StudentState {
@@ -52,4 +52,13 @@ test("what is told: another exercise, jobs that fail, pauses, a lab that runs", 
   assert.deepEqual(changes(state(), state({ paused: true })), [{ what: "paused" }]);
   assert.deepEqual(changes(state({ paused: true }), state()), [{ what: "resumed" }]);
   assert.deepEqual(changes(state({ lab: "making" }), state()), [{ what: "running" }]);
+});
+
+test("a lab is another one once an exercise was begun or reset", () => {
+  const job = (what: string, error = "") => ({ what, line: "", before: 0, started: "", error });
+  assert.equal(labWasReplaced(state({ job: job("reset") }), state()), true);
+  assert.equal(labWasReplaced(state({ job: job("exercise") }), state()), true);
+  assert.equal(labWasReplaced(state({ job: job("node") }), state()), false);
+  assert.equal(labWasReplaced(state({ job: job("reset") }), state({ job: job("reset", "no space") })), false);
+  assert.equal(labWasReplaced(undefined, state()), false);
 });

@@ -37,6 +37,11 @@ export function learn(known: Known, event: ServerEvent): Known {
   };
 }
 
+// Another exercise, or this one from its beginning: what ran before is gone.
+export function labWasReplaced(before: StudentState | undefined, after: StudentState): boolean {
+  return (before?.job?.what === "exercise" || before?.job?.what === "reset") && after.job === null;
+}
+
 // What a person who does not see the colours change must be told.
 export type Change =
   | { what: "passed"; say: string }

@@ -112,11 +112,11 @@ export class TerminalSession implements SocketOwner {
     this.term.focus();
   }
 
-  // What a person would type: as one paste where the shell takes pastes, so that no program that reads its input
-  // swallows the lines after its own.
+  // What a person would type: several lines as one paste where the shell takes pastes, so that no program that reads its
+  // input swallows the lines after its own.
   run(command: string): void {
     const lines = command.replace(/\r?\n/g, "\n");
-    const text = this.term.modes.bracketedPasteMode ? `\x1b[200~${lines}\x1b[201~` : lines.replace(/\n/g, "\r");
+    const text = this.term.modes.bracketedPasteMode && lines.includes("\n") ? `\x1b[200~${lines}\x1b[201~` : lines.replace(/\n/g, "\r");
     this.type(`${text}\r`);
   }
 

@@ -88,6 +88,11 @@ export class Workspace {
     }
   }
 
+  // Terminals whose shells ended with the lab in which they ran.
+  closeEnded(): void {
+    for (const t of this.fromServer) if (t.exited !== null) void this.close(t.id).catch(() => undefined);
+  }
+
   // Types a command into a terminal of that node: the active one, else another, else a new one.
   async run(node: string, command: string): Promise<TerminalSession> {
     const { layout, terminals } = this.desk.get();
