@@ -1,5 +1,4 @@
-// Three nodes as network namespaces on one bridge, each with a mesh agent of its own; pods as namespaces that the real
-// plugin wires.
+// Nodes that know each other by the mesh alone, and what a network may do to it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,42 +9,24 @@
 
 #include <random>
 
-#include "base/fs.h"
-#include "base/json.h"
-#include "tests/netns/support/sandbox.h"
+#include "tests/netns/support/wired_nodes.h"
 
 namespace lab::test {
 
-struct MeshCluster {
-  Sandbox box;
-  std::map<std::string, pid_t> agents;
+struct MeshCluster : WiredNodes {
+  explicit MeshCluster(int nodes = 3) : WiredNodes(nodes, "192.168.78.") {}
 
-  explicit MeshCluster(int nodes = 3) {
-    box.add("wire");
-    auto wire = must(Netlink::open_in(box.ns("wire")));
-    must(wire.create_bridge({.name = "br0", .mtu = 1500, .up = true}));
-    for (int i = 1; i <= nodes; ++i) {
-      box.add(node(i));
-      box.plug(node(i), "eth0", address(i) + "/24", "wire", "br0");
-      must(fs::make_dirs(dir(i)));
-    }
-  }
-
-  static std::string node(int i) { return "n" + std::to_string(i); }
   static std::string address(int i) { return "192.168.78." + std::to_string(i); }
-  static std::string range(int i) { return "10.244." + std::to_string(i) + ".0/24"; }
-  std::string dir(int i) const { return box.directory() + "/" + node(i) + ".d"; }
 
+  // `under` runs it; with `ring` all share one range of addresses, and these are its founders ("-": none).
   void start(int i, std::vector<std::string> peers = {}, const std::string& password = "secret",
-             std::vector<std::string> under = {}, const std::string& name = {}) {
-    std::vector<std::string> argv{MESH_NODE, name.empty() ? node(i) : name, address(i), range(i), dir(i), password};
-    argv.insert(argv.begin(), under.begin(), under.end());
-    argv.insert(argv.end(), peers.begin(), peers.end());
+             std::vector<std::string> under = {}, const std::string& name = {}, const std::string& ring = {}) {
+    auto argv = std::move(under);
+    argv.insert(argv.end(), {MESH_NODE, name.empty() ? node(i) : name, address(i),
+                             ring.empty() ? range(i) : "10.99.0.0/24", dir(i), "mesh-password=" + password});
+    for (const auto& p : peers) argv.push_back("peer=" + p);
+    if (!ring.empty()) argv.push_back("ring=" + ring);
     agents[node(i)] = box.background(node(i), std::move(argv));
-  }
-  void kill(int i) {
-    box.stop(agents.at(node(i)));
-    agents.erase(node(i));
   }
   void signal(int i, int number) { ::kill(agents.at(node(i)), number); }
 
@@ -59,11 +40,7 @@ struct MeshCluster {
   }
   void heal(int i) { must_run(i, "nft delete table ip cut"); }
 
-  json::Value get(int i) {
-    auto out = box.run(node(i), {"curl", "-s", "-m", "5", "--unix-socket", dir(i) + "/agent.sock", "http://x/v1/net"});
-    auto v = json::parse(out.out);
-    return v ? *v : json::Value();
-  }
+  json::Value get(int i) { return ask(i, "/v1/net"); }
   json::Value mesh(int i) { return json::at(get(i), "mesh"); }
   std::string report_text(int i) { return json::dump(get(i)); }
   std::string log(int i) { return fs::read_file(dir(i) + "/log").value_or(""); }
@@ -106,26 +83,6 @@ struct MeshCluster {
     return at == std::string::npos ? 0 : std::atol(out.c_str() + out.find("} ", at) + 2);
   }
 
-  std::string add_pod(int i, const std::string& name) {
-    box.add(name);
-    auto address = std::string(json::str(json::list(must(json::parse(cni(i, "ADD", name))), "ips").at(0), "address"));
-    return address.substr(0, address.find('/'));
-  }
-  void del_pod(int i, const std::string& name) { cni(i, "DEL", name); }
-  std::string cni(int i, const std::string& command, const std::string& name) {
-    json::Object config{
-        {"cniVersion", "1.0.0"}, {"name", "lab"}, {"type", "lab-cni"}, {"agentSocket", dir(i) + "/agent.sock"}};
-    auto out = must(lab::run({.argv = {"nsenter", "--net=" + box.path(node(i)), "--", LAB_CNI},
-                              .env = {{"CNI_COMMAND", command},
-                                      {"CNI_CONTAINERID", name},
-                                      {"CNI_NETNS", box.path(name)},
-                                      {"CNI_IFNAME", "eth0"},
-                                      {"CNI_PATH", "/opt/cni/bin"}},
-                              .stdin_text = json::dump(config),
-                              .timeout = std::chrono::seconds(30)}));
-    if (!out.ok()) throw std::runtime_error(command + " " + name + ": " + out.out);
-    return out.out;
-  }
   // The first packet may come before the path is warm on a busy machine.
   bool ping(const std::string& from, const std::string& to) {
     return eventually([&] { return box.run(from, {"busybox", "ping", "-c1", "-W2", to}).ok(); });

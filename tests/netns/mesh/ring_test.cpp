@@ -17,10 +17,7 @@ struct RingNodes : testing::Test {
   std::map<std::string, std::string> names;
 
   void start(int i, const std::string& founders, std::vector<std::string> peers = {}) {
-    std::vector<std::string> argv{
-        "env", "RING_FOUNDERS=" + founders, MESH_NODE, c.node(i), c.address(i), "10.99.0.0/24", c.dir(i), "secret"};
-    argv.insert(argv.end(), peers.begin(), peers.end());
-    c.agents[c.node(i)] = c.box.background(c.node(i), std::move(argv));
+    c.start(i, std::move(peers), "secret", {}, {}, founders);
   }
   void start_three() {
     start(1, "n1,n2,n3");
