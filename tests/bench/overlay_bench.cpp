@@ -227,6 +227,11 @@ int bench(int rounds, int seconds, const std::string& wanted, const std::vector<
 }  // namespace lab::overlay
 
 int main(int argc, char** argv) {
-  return lab::overlay::bench(argc > 1 ? std::atoi(argv[1]) : 5, argc > 2 ? std::atoi(argv[2]) : 3,
-                             argc > 3 ? argv[3] : "all", {argv + std::min(argc, 4), argv + argc});
+  try {
+    return lab::overlay::bench(argc > 1 ? std::atoi(argv[1]) : 5, argc > 2 ? std::atoi(argv[2]) : 3,
+                               argc > 3 ? argv[3] : "all", {argv + std::min(argc, 4), argv + argc});
+  } catch (const std::exception& e) {  // caught, so that the sandbox is taken down
+    std::fprintf(stderr, "%s\n", e.what());
+    return 1;
+  }
 }
