@@ -117,8 +117,11 @@ Result<void> change_exercise(const Class& one, const Student& student, const std
 }
 
 Result<void> reset(const Student& student) {
-  LAB_TRY(auto session, Session::load(student.profile));
-  return session.reset();
+  auto session = Session::load(student.profile);
+  if (!session && session.error().code == Code::kNotFound)
+    return fail(Code::kConflict, student.name + " has begun no exercise that could be reset",
+                "one is chosen on the page");
+  return session ? session->reset() : std::unexpected(std::move(session).error());
 }
 
 Result<void> add_node(const Class& one, const Student& student) {

@@ -185,7 +185,7 @@ def labs_do_not_see_each_other(c):
     check(seen.returncode != 0 and "mine" not in seen.stdout, "a file of another student's lab")
 
 
-def pause_and_resume(c):
+def pause_stop_and_resume(c):
     check("stands still" in c.do("pause"), "pause")
     check(c.states() == ["paused", "paused"], c.do("show"))
     refused = c.do("reset", "--force", check=False)
@@ -193,6 +193,10 @@ def pause_and_resume(c):
     c.do("pause")
     c.do("resume")
     check(c.states() == ["running", "running"], c.do("show"))
+    run(LAB, "stop", "--profile", c.labs[0])  # as after a restart of the machine
+    check(c.states() == ["stopped", "running"], c.do("show"))
+    run(LAB, "class", "create", c.profile, *c.flags)
+    check(c.states() == ["running", "running"] and c.rows()[0]["step"] == 1, "create does not start what stopped")
     ends = c.do("extend", "30m")
     check(re.search(r"ends 20\d\d-", ends), ends)
     check(c.do("extend", "soon", check=False).returncode == 1, "no duration")
@@ -258,14 +262,17 @@ def the_server_does_what_a_teacher_asks(c):
 
 
 def delete_leaves_nothing(c):
-    c.end_server()
+    """Also while the server serves the class, and killed in its middle."""
     child = subprocess.Popen([LAB, "class", "delete", c.profile, "--force"], stdout=subprocess.DEVNULL, start_new_session=True)
     time.sleep(0.4)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-    out = c.delete()
+    out = c.do("delete", "--force")
     check(f'Deleted class "{c.profile}"' in out or "nothing to delete" in out, out)
     check("there is no class" in c.do("show", check=False).stderr, "it is still there")
+    wait_for("the server forgets the class", lambda: c.ask("GET", "/api/class")[0] in (401, 404))
+    c.end_server()
+    check("nothing to delete" in c.delete(), "a second time")
     left = [n for d in ("/var/lib/lab/profiles", "/var/lib/lab/exercises", "/var/lib/lab/classes") if os.path.isdir(d)
             for n in os.listdir(d) if n.startswith(c.profile)]
     check(not left, f"left: {left}")
@@ -273,5 +280,5 @@ def delete_leaves_nothing(c):
 
 if __name__ == "__main__":
     main([bad_input_is_refused_and_nothing_is_made, made_although_killed_in_the_middle, cards_and_lists_show_it, a_solved_step_is_seen,
-          labs_do_not_see_each_other, pause_and_resume, reset_of_one_leaves_the_other,
+          labs_do_not_see_each_other, pause_stop_and_resume, reset_of_one_leaves_the_other,
           another_exercise_takes_its_place, the_server_does_what_a_teacher_asks, delete_leaves_nothing], Classroom())
