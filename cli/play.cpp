@@ -5,9 +5,11 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/fs.h"
 #include "base/io/address.h"
@@ -84,7 +86,11 @@ Result<void> make_alone(const std::string& name, const Invocation& in) {
   one.language = in.has("language") ? in.get("language") : language();
   if (in.has("exercise")) {
     LAB_TRY(const auto exercise, exercises::find_exercise(in.get("exercise")));
-    one.exercise = exercise.name;
+    // By its name where the installation brings it, and else by its place.
+    LAB_TRY(const auto course, exercises::course());
+    const bool bundled = std::ranges::any_of(course, [&](const auto& e) { return e.directory == exercise.directory; });
+    std::error_code ignored;
+    one.exercise = bundled ? exercise.name : std::filesystem::absolute(exercise.directory, ignored).string();
   }
   one.nodes = static_cast<int>(in.number("nodes"));
   if (one.nodes < 1 || one.nodes > 20) return fail(Code::kInvalid, "--nodes must be 1 to 20");

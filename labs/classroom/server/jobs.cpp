@@ -1,7 +1,12 @@
 #include "labs/classroom/server/jobs.h"
 
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <condition_variable>
+#include <cstdio>
 #include <deque>
+#include <fstream>
 #include <map>
 #include <thread>
 
@@ -28,17 +33,17 @@ void show(const SeatPtr& seat, const std::string& what, const std::string& line,
             json::Object{{"what", what}, {"line", line}, {"before", before}, {"started", started}, {"error", error}});
 }
 
-// The disk's copy of the same, so that a killed server finds it. The class may have been deleted meanwhile: no note
-// then.
+// The same on disk, for the next server: what a page has seen begin, or wait, is not forgotten. Not synced: it is for
+// servers that are killed, and callers do not wait for a disk. The class may have been deleted meanwhile: no note then.
 void note(const Seat& seat, const std::string& what, const std::string& started, const std::string& error) {
-  const std::string directory = fs::join(kClassesDirectory, seat.class_name);
-  if (!fs::exists(directory)) return;
-  auto written = fs::make_dirs(fs::join(directory, "jobs"), 0700);
-  if (written)
-    written = fs::write_file(note_file(seat),
-                             json::dump(json::Object{{"what", what}, {"started", started}, {"error", error}}), 0600);
-  if (!written)
-    log::warn("a job could not be noted down", {{"student", seat.student}, {"error", written.error().text()}});
+  const std::string file = note_file(seat), part = file + ".part";
+  const std::string directory = fs::join(kClassesDirectory, seat.class_name + "/jobs");
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return;
+  std::ofstream out(part, std::ios::trunc);
+  out << json::dump(json::Object{{"what", what}, {"started", started}, {"error", error}});
+  out.close();
+  if (!out || ::rename(part.c_str(), file.c_str()) != 0)
+    log::warn("a job could not be noted down", {{"student", seat.student}, {"file", file}});
 }
 
 std::string last_lines(std::string text) {
@@ -101,7 +106,6 @@ struct Jobs::Impl {
   std::string run(const Job& job) {
     show(job.seat, job.what, "beginning", job.started);
     if (hooks.begin) hooks.begin(job.seat);
-    note(*job.seat, job.what, job.started, "");
     std::string last;
     for (const auto& command : job.commands) {
       auto ended = run_child(
@@ -158,6 +162,7 @@ Result<std::string> Jobs::start(const SeatPtr& seat, const std::string& what,
                 .started = now_text(),
                 .commands = std::move(commands)};
   const std::string id = job.id;
+  note(*seat, what, job.started, "");
   impl_->busy[seat.get()] = id;
   impl_->queue.push_back(std::move(job));
   impl_->show_queue_locked();
@@ -184,9 +189,7 @@ void Jobs::stop() {
   {
     std::lock_guard lock(impl_->mutex);
     impl_->stop.request_stop();
-    // What has not begun was not promised to anybody who is still there to hear of it.
-    for (const auto& job : impl_->queue) note(*job.seat, job.what, job.started, "");
-    impl_->queue.clear();
+    impl_->queue.clear();  // their notes stay, and the next server tells
     impl_->wake.notify_all();
   }
   for (auto& thread : impl_->threads)

@@ -23,8 +23,22 @@ Task<Result<http::Response>> me(Call& call) {
                                      {"paused", one->paused}});
 }
 
+// What students of the class may begin: the course, and the class's own exercise where it lies elsewhere.
+Result<std::vector<exercises::Exercise>> course_of(const std::string& class_exercise) {
+  LAB_TRY(auto all, exercises::course());
+  if (class_exercise.starts_with('/'))
+    if (auto own = exercises::find_exercise(class_exercise)) all.insert(all.begin(), std::move(*own));
+  return all;
+}
+
+std::string exercise_of(const Call& call) {
+  const auto one = call.service.find_class(call.visitor.class_name);
+  return one ? one->exercise : "";
+}
+
 Task<Result<http::Response>> course(Call& call) {
-  LAB_CO_TRY(auto all, co_await call.service.pool().run([] { return exercises::course(); }));
+  const auto own = exercise_of(call);
+  LAB_CO_TRY(auto all, co_await call.service.pool().run([own] { return course_of(own); }));
   json::Array out;
   for (const auto& e : all) {
     json::Object title;
@@ -67,8 +81,8 @@ Task<Result<http::Response>> delete_node(Call& call) {
 }
 
 // By name alone: the library would take a path as well.
-Result<exercises::Exercise> of_course(const std::string& name) {
-  LAB_TRY(auto all, exercises::course());
+Result<exercises::Exercise> of_course(const std::string& name, const std::string& class_exercise) {
+  LAB_TRY(auto all, course_of(class_exercise));
   for (auto& e : all)
     if (e.name == name) return std::move(e);
   return fail(Code::kNotFound, "there is no exercise \"" + name + "\"", "GET /api/course lists them");
@@ -77,14 +91,16 @@ Result<exercises::Exercise> of_course(const std::string& name) {
 Task<Result<http::Response>> begin_exercise(Call& call) {
   LAB_CO_TRY(const auto body, call.body());
   const std::string name(json::str(body, "name"));
-  LAB_CO_TRY(const auto exercise, co_await call.service.pool().run([name] { return of_course(name); }));
+  const auto own = exercise_of(call);
+  LAB_CO_TRY(const auto exercise, co_await call.service.pool().run([name, own] { return of_course(name, own); }));
   const auto one = call.service.find_class(call.visitor.class_name);
   std::string language(json::str(body, "language"));
   const auto languages = exercise.languages();
   if (language.empty() && one) language = one->language;
   if (std::ranges::find(languages, language) == languages.end())
     co_return fail(Code::kInvalid, "exercise " + name + " has no texts in the language \"" + language + "\"");
-  co_return begin(call, {"exercise", name, language});
+  const bool elsewhere = own.starts_with('/') && exercise.directory == own;
+  co_return begin(call, {"exercise", elsewhere ? own : name, language});
 }
 
 Task<Result<http::Response>> reset_exercise(Call& call) {
