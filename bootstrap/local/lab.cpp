@@ -1,5 +1,6 @@
 #include "bootstrap/local/lab.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -248,12 +249,21 @@ void raise_limits(Progress& progress) {
     progress.warn("many nodes may need higher limits of the kernel: " + raised.error().text());
 }
 
-Result<Reborn> nodes_not_running(const Profile& p, NodeDriver& driver) {
-  Reborn out{.since = std::chrono::system_clock::now()};
-  for (const auto& node : p.nodes) out.nodes.insert(node.name);
+// From now on for those that do not run. The others have begun when their pid was written down, maybe by a start that was
+// killed a moment ago and has not heard of them.
+Result<Lives> lives_of(const Profile& p, NodeDriver& driver) {
+  Lives out;
+  for (const auto& node : p.nodes) out.since[node.name] = std::chrono::system_clock::now();
   LAB_TRY(auto states, driver.list());
-  for (const auto& state : states)
-    if (state.running) out.nodes.erase(state.spec.name);
+  for (const auto& state : states) {
+    if (!state.running) continue;
+    struct stat st;
+    const std::string file = p.layout().node(state.spec.name).pid_file();
+    if (p.driver != "namespace" || ::stat(file.c_str(), &st) != 0)
+      out.since.erase(state.spec.name);
+    else
+      out.since[state.spec.name] = std::chrono::system_clock::from_time_t(st.st_mtim.tv_sec);
+  }
   return out;
 }
 
@@ -328,7 +338,7 @@ Result<void> start_lab(const StartOptions& o) {
   if (p.copying) LAB_CHECK(copy_origin(p, progress));
 
   progress.step("nodes", "Starting " + std::to_string(p.nodes.size()) + " nodes");
-  LAB_TRY(auto reborn, nodes_not_running(p, *driver));
+  LAB_TRY(auto lives, lives_of(p, *driver));
   LAB_CHECK(for_each_parallel(p.nodes, [&](const NodeSpec& n) { return driver->start(n); }));
   // Images are imported while the control plane comes up: neither waits for the other.
   auto images = std::async(std::launch::async, [&]() -> Result<void> {
@@ -349,7 +359,7 @@ Result<void> start_lab(const StartOptions& o) {
   }
   progress.step("ready", "Waiting for all nodes to be Ready");
   LAB_TRY(auto cluster, open_cluster(p, *driver));
-  LAB_CHECK(wait_nodes_ready(*cluster, p, progress, reborn));
+  LAB_CHECK(wait_nodes_ready(*cluster, p, progress, lives));
   if (o.merge_kubeconfig) LAB_CHECK(merge_user_kubeconfig(p, *driver, progress));
   progress.done();
   if (p.network.isolated()) std::printf("\nIt is isolated: nothing but lab's own commands leads into it from here.");

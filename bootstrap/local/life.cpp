@@ -52,15 +52,15 @@ Result<void> end_nodes(NodeDriver& driver) {
 }
 
 Result<void> start_nodes(const Profile& p, NodeDriver& driver, Progress& progress) {
-  Reborn reborn{.since = std::chrono::system_clock::now()};
-  for (const auto& node : p.nodes) reborn.nodes.insert(node.name);
+  Lives lives;
+  for (const auto& node : p.nodes) lives.since[node.name] = std::chrono::system_clock::now();
   LAB_CHECK(driver.prepare());
   LAB_CHECK(for_each_parallel(p.nodes, [&](const NodeSpec& n) { return driver.start(n); }));
   if (p.nodes.empty() || !fs::exists(fs::join(p.layout().node(p.nodes[0].name).var(), kMember)))
     return {};  // empty nodes
   progress.step("ready", "Waiting for all nodes to be Ready");
   LAB_TRY(auto cluster, open_cluster(p, driver));
-  return wait_nodes_ready(*cluster, p, progress, reborn);
+  return wait_nodes_ready(*cluster, p, progress, lives);
 }
 
 bool no_space(const Error& e) { return e.sys_errno == ENOSPC || e.sys_errno == EDQUOT; }

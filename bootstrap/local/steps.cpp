@@ -36,11 +36,11 @@ bool heard_since(const json::Value& node, const json::Array& leases, std::chrono
 
 }  // namespace
 
-Result<void> wait_nodes_ready(Cluster& cluster, const Profile& p, Progress& progress, const Reborn& reborn) {
+Result<void> wait_nodes_ready(Cluster& cluster, const Profile& p, Progress& progress, const Lives& lives) {
   auto probe = [&]() -> Result<void> {
     LAB_TRY(auto list, cluster.list(res::nodes));
     json::Value leases;
-    if (!reborn.nodes.empty()) {
+    if (!lives.since.empty()) {
       LAB_TRY(leases, cluster.list(res::leases, kLeaseNamespace));
     }
     std::string missing;
@@ -49,8 +49,8 @@ Result<void> wait_nodes_ready(Cluster& cluster, const Profile& p, Progress& prog
       for (const auto& node : json::list(list, "items")) {
         if (json::str(node, "metadata", "name") != want.name) continue;
         state = state_of(node);
-        if (state.empty() && reborn.nodes.contains(want.name) &&
-            !heard_since(node, json::list(leases, "items"), reborn.since))
+        const auto life = lives.since.find(want.name);
+        if (state.empty() && life != lives.since.end() && !heard_since(node, json::list(leases, "items"), life->second))
           state = "not heard of since its start";
       }
       if (!state.empty()) missing += (missing.empty() ? "" : "; ") + want.name + ": " + state;

@@ -3,7 +3,7 @@
 
 #include <chrono>
 #include <future>
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,13 +25,13 @@ Result<void> for_each_parallel(const std::vector<T>& items, F f) {
   return verdict;
 }
 
-// Nodes that have begun a new life at this time: what the store says of them may be of their last one.
-struct Reborn {
-  std::chrono::system_clock::time_point since;
-  std::set<std::string> nodes;
+// When nodes began their present lives: what the store says of them may be of their last one, or of the lab's that this
+// one began as.
+struct Lives {
+  std::map<std::string, std::chrono::system_clock::time_point> since;
 };
-// Until every node of the profile is Ready, and the reborn ones have said so themselves in their new life.
-Result<void> wait_nodes_ready(Cluster& cluster, const Profile& profile, Progress& progress, const Reborn& reborn);
+// Until every node of the profile is Ready, and has said so itself in its present life.
+Result<void> wait_nodes_ready(Cluster& cluster, const Profile& profile, Progress& progress, const Lives& lives);
 
 // Puts the lab's context into the calling user's kubeconfig, and notes that in the profile. A file that cannot be
 // changed is a warning.

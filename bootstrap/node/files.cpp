@@ -132,7 +132,7 @@ Result<void> prepare_etc(const Own& etc, const NodeSpec& spec) {
                         .description = "containerd container runtime",
                         .argv = {"/usr/bin/containerd", "--config", "/etc/containerd/config.toml"},
                         // Its heap and those of its shims, which inherit this, stay close to what is in use.
-                        .env = {{"PATH", kNodePath}, {"GOGC", "30"}, {"GOMAXPROCS", "2"}}};
+                        .env = {{"PATH", kNodePath}, {"GOGC", "50"}, {"GOMAXPROCS", "2"}}};
   return etc.inside().write("lab/units/" + containerd.name + ".json", unit_text(containerd), 0600);
 }
 
