@@ -39,7 +39,8 @@ struct NetworkTest : testing::Test {
 
 std::string inside_of(const LabNetwork& n) {
   auto there = InNetwork::enter(n);
-  return there ? NetNs::current()->path() + std::to_string(static_cast<int>(NetNs::open(n.netns)->same_as(*NetNs::current())))
+  return there ? NetNs::current()->path() +
+                     std::to_string(static_cast<int>(NetNs::open(n.netns)->same_as(*NetNs::current())))
                : there.error().text();
 }
 
@@ -102,8 +103,7 @@ TEST_F(NetworkTest, NoWayLeadsOut) {
   auto ns = NetNs::open(a.netns);
   auto inside = Netlink::open_in(*ns);
   ASSERT_TRUE(inside);
-  for (const auto& link : *inside->links())
-    EXPECT_TRUE(link.name == "lo" || link.name == a.bridge) << link.name;
+  for (const auto& link : *inside->links()) EXPECT_TRUE(link.name == "lo" || link.name == a.bridge) << link.name;
   for (const auto& route : *inside->routes())
     if (route.destination.address.is_v4()) EXPECT_EQ(route.destination.text(), a.subnet.text());
   // And nothing of it is on this machine's side.
@@ -122,7 +122,7 @@ TEST_F(NetworkTest, AThreadGoesBackToWhereItWas) {
   {
     auto there = InNetwork::enter(a);
     ASSERT_TRUE(there);
-    bool same = false;   // a thread begins where its maker stands, and stays there
+    bool same = false;  // a thread begins where its maker stands, and stays there
     std::thread([&] { same = NetNs::open(a.netns)->same_as(*NetNs::current()); }).join();
     EXPECT_TRUE(same);
     {
