@@ -44,6 +44,34 @@ TEST_F(ServicesTest, EndpointsAndSlicesFollowThePods) {
   run(body);
 }
 
+TEST_F(ServicesTest, EndpointsAreForTheirOwnZoneWhereTheServiceAsksForIt) {
+  auto body = [this]() -> Task<void> {
+    nodes_->names = {"n1", "n2"};
+    co_await add_node("n1", R"({"topology.kubernetes.io/zone":"east"})");
+    co_await add_node("n2", R"({"topology.kubernetes.io/zone":"west"})");
+    co_await create(res::services, "default", parse(R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},
+      "spec":{"selector":{"app":"web"},"trafficDistribution":"PreferClose","ports":[{"port":80}]}})"));
+    co_await create(res::deployments, "default", deployment("web", 2, "img"));
+    // The zones that endpoints are for, in order.
+    auto hinted = [this]() -> Task<std::string> {
+      std::set<std::string> zones;
+      for (auto& slice : co_await list(res::endpointslices, "default", "kubernetes.io/service-name=web"))
+        for (const auto& e : json::list(slice, "endpoints"))
+          for (const auto& z : json::list(e, "hints", "forZones"))
+            if (json::str(z, "name") == json::str(e, "zone")) zones.emplace(json::str(z, "name"));
+      std::string out;
+      for (const auto& z : zones) out += z + " ";
+      co_return out;
+    };
+    auto both = [&]() -> Task<bool> { co_return co_await hinted() == "east west "; };
+    auto none = [&]() -> Task<bool> { co_return (co_await hinted()).empty(); };
+    EXPECT_TRUE(co_await until(both));
+    co_await patch(res::services, "default", "web", R"({"spec":{"trafficDistribution":null}})");
+    EXPECT_TRUE(co_await until(none));
+  };
+  run(body);
+}
+
 TEST_F(ServicesTest, AServiceWithoutSelectorIsLeftAlone) {
   auto body = [this]() -> Task<void> {
     co_await create(
