@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -63,6 +64,18 @@ PidFile read_pid_file(const NodeLayout& layout) {
 
 std::string hostname_of(const NodeLayout& layout) {
   return layout.base.substr(layout.base.rfind('/') + 1);
+}
+
+// The last words of a log, which the node may have made long.
+std::string end_of(const std::string& path) {
+  constexpr off_t kWords = 500;
+  std::string out(kWords, '\0');
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  const ssize_t n = ::pread(fd, out.data(), out.size(), std::max<off_t>(::lseek(fd, 0, SEEK_END) - kWords, 0));
+  ::close(fd);
+  out.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  return out;
 }
 
 // One word from one process to another; its end without a word means that the other has failed.
@@ -158,9 +171,8 @@ Result<int> launch_node(const NodeLayout& layout, const std::string& cgroup_path
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  std::string log;
-  if (auto text = fs::read_file(layout.log_file())) log = text->substr(text->size() > 500 ? text->size() - 500 : 0);
-  return fail(Code::kTimeout, "node " + hostname_of(layout) + " did not start: " + log, "see " + layout.log_file());
+  return fail(Code::kTimeout, "node " + hostname_of(layout) + " did not start: " + end_of(layout.log_file()),
+              "see " + layout.log_file());
 }
 
 Result<void> run_node(const std::string& base, const std::string& cgroup_path, const UserRange& users) {

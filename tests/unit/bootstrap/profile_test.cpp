@@ -34,6 +34,16 @@ TEST(Profile, ThePodNetworkIsRemembered) {
   EXPECT_TRUE(decode_profile("lab", encode_profile(p)).encrypt);
 }
 
+TEST(Profile, LimitsAndUsersAreRemembered) {
+  Profile p;
+  EXPECT_EQ(decode_profile("lab", encode_profile(p)).isolation, Isolation{});
+  p.isolation = {.limits = {.memory_bytes = 3ull << 30, .cpus = 1.5, .pids = 900, .disk_bytes = 5ull << 30},
+                 .users = {0x70010000}};
+  EXPECT_EQ(decode_profile("lab", encode_profile(p)).isolation, p.isolation);
+  p.isolation.limits.cpus = 2;  // a whole number is another kind of JSON
+  EXPECT_EQ(decode_profile("lab", encode_profile(p)).isolation, p.isolation);
+}
+
 TEST(Profile, TheDriverMustExist) {
   Profile p;
   p.driver = "unheard-of";
