@@ -46,7 +46,8 @@ struct Terminal {
 };
 
 // What an attachment reads. Start comes first, and again where output was skipped: what is kept begins at `offset`
-// (forget the screen), and all before `end` happened earlier. Output follows its Start without gaps.
+// (forget the screen), and all before `end` happened earlier; where output was skipped, nothing of the rest did. Output
+// follows its Start without gaps.
 struct Start {
   std::uint64_t offset = 0, end = 0;
   int cols = 80, rows = 24;

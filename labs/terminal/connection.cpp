@@ -138,7 +138,8 @@ Task<Result<void>> Keeper::Connection::show_output(HeldTerminal& terminal) {
   const auto& output = terminal.output();
   if (sent_ < output.begin()) {
     sent_ = drawn_ = output.resume(sent_);
-    LAB_CO_CHECK(co_await writer_.send(event_frame(Start{sent_, output.end(), cols_, rows_})));
+    // Nothing of it is of the past: a page that takes it for that would not let its user interrupt an endless flood.
+    LAB_CO_CHECK(co_await writer_.send(event_frame(Start{sent_, sent_, cols_, rows_})));
     // Sending may have taken long: what is sent next must be there still.
     if (sent_ < output.begin()) co_return Result<void>();
   }

@@ -201,6 +201,7 @@ Task<void> flooded(Terminals terminals) {
   CO_ASSERT(co_await viewer->until_text("theend"));
   CO_ASSERT(viewer->starts.size() >= 2);
   EXPECT_GT(viewer->starts.back().offset, 10'000'000u) << "what was no longer kept is skipped";
+  EXPECT_EQ(viewer->starts.back().end, viewer->starts.back().offset) << "what follows is not of the past";
   EXPECT_LE(viewer->text.size(), kScrollback);
   EXPECT_TRUE(viewer->text.starts_with("01234567890")) << "it goes on at a line";
 }
