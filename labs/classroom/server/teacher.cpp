@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/io/scope.h"
+#include "base/io/sync.h"
 #include "labs/classroom/model/cards.h"
 #include "labs/classroom/model/progress.h"
 #include "labs/classroom/model/student_lab.h"
@@ -122,15 +124,22 @@ Task<Answer> broadcast(Call& call) {
   LAB_CO_TRY(auto text, command_in(body));
   LAB_CO_TRY(auto seats, chosen(call, body));
   const std::string node(json::has(body, "node") ? json::str(body, "node") : "node1");
+  std::erase_if(seats, [](const SeatPtr& s) { return json::as_str(s->part("lab")) != "running"; });
+  std::size_t open = seats.size();
   std::int64_t typed = 0;
   json::Object failed;
-  for (const auto& seat : seats) {
-    if (json::as_str(seat->part("lab")) != "running") continue;
-    if (auto done = co_await type_into(seat->profile, node, text))
-      ++typed;
-    else
-      failed[seat->student] = done.error().message;
-  }
+  Event ended;
+  Scope scope(*Loop::current());  // all at the same time, and all on this thread
+  for (const auto& seat : seats)
+    scope.spawn("broadcast", [&, seat]() -> Task<void> {
+      if (auto done = co_await type_into(seat->profile, node, text))
+        ++typed;
+      else
+        failed[seat->student] = done.error().message;
+      if (--open == 0) ended.notify();
+    });
+  while (open > 0) co_await ended.wait();
+  co_await scope.close();
   co_return json_answer(json::Object{{"students", typed}, {"failed", std::move(failed)}});
 }
 
