@@ -8,15 +8,18 @@ namespace lab::classroom {
 
 namespace {
 
-// Passes everything on, and notes that the student is at work when something is typed.
+// Passes everything on, and notes that the student is at work when something is typed. Who may not type any more,
+// because the class has ended or stands still, finds it closed at the next key.
 class TypedSocket final : public http::WebSocket {
  public:
-  TypedSocket(std::unique_ptr<http::WebSocket> inner, SeatPtr seat)
-      : inner_(std::move(inner)), seat_(std::move(seat)) {}
+  TypedSocket(std::unique_ptr<http::WebSocket> inner, const Call& call)
+      : inner_(std::move(inner)), seat_(call.seat), service_(call.service), teacher_(call.is_teacher()) {}
   const std::string& subprotocol() const override { return inner_->subprotocol(); }
   Task<Result<std::optional<Message>>> read() override {
     auto message = co_await inner_->read();
-    if (message && *message && (**message).binary) seat_->touch();
+    if (!message || !*message || !(**message).binary) co_return message;
+    if (!teacher_ && !service_.closed_to_students(seat_->class_name).empty()) co_return std::nullopt;
+    seat_->touch();
     co_return message;
   }
   Task<Result<void>> send(bool binary, std::string_view data) override { return inner_->send(binary, data); }
@@ -28,6 +31,8 @@ class TypedSocket final : public http::WebSocket {
  private:
   std::unique_ptr<http::WebSocket> inner_;
   SeatPtr seat_;
+  Service& service_;
+  bool teacher_;
 };
 
 Task<Result<http::Response>> open(Call& call) {
@@ -59,7 +64,7 @@ Task<Result<http::Response>> stream(Call& call) {
     view->close();
     co_return answered();
   }
-  co_await terminal::serve(std::make_unique<TypedSocket>(std::move(*socket), call.seat), std::move(view),
+  co_await terminal::serve(std::make_unique<TypedSocket>(std::move(*socket), call), std::move(view),
                            call.writer.closed());
   co_return answered();
 }
