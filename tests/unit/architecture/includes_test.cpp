@@ -68,7 +68,7 @@ const std::vector<Row>& rows() {
       {"bootstrap/node", plus(kBase, {"bootstrap/common", "bootstrap/supervise"})},
       {"bootstrap/snapshot", {"base", "base/crypto", "bootstrap/node"}},
       {"bootstrap/local", plus(kClient, {"bootstrap/common", "bootstrap/node", "bootstrap/snapshot"})},
-      {"join", plus(kClient, {"bootstrap/common", "bootstrap/config", "bootstrap/init", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
+      {"join", plus(kClient, {"bootstrap/certs", "bootstrap/common", "bootstrap/config", "bootstrap/init", "bootstrap/phases", "bootstrap/preflight", "bootstrap/services"})},
       {"join/ssh", {"base", "base/crypto"}},  // what it brings to hosts, and which cluster, the command hands in
       {"join/vm", {"base", "base/crypto", "base/yaml", "base/netlink", "bootstrap/common", "bootstrap/node", "join/ssh"}},  // no cluster: that is the command's
 
