@@ -234,12 +234,21 @@ class Bench:
             print("| " + " | ".join(map(str, row)) + " |")
         sys.stdout.flush()
 
+    @staticmethod
+    def delete(profile):
+        """A start that is still on its way holds its lab's lock: it is waited for."""
+        deadline = time.monotonic() + START_LIMIT
+        while True:
+            done = run(LAB, "delete", "-p", profile, "--force", check=False)
+            if done.returncode == 0 or time.monotonic() > deadline:
+                return done.returncode == 0
+            time.sleep(0.5)
+
     def clean_up(self):
         print("\ndeleting", flush=True)
         everything = [*self.labs, TEMPLATE]
         with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
-            failed = [p for p, done in zip(everything, pool.map(
-                lambda p: run(LAB, "delete", "-p", p, "--force", check=False), everything)) if done.returncode != 0]
+            failed = [p for p, gone in zip(everything, pool.map(self.delete, everything)) if not gone]
         for _ in range(100):  # the last of them end a moment after their lab
             left = sorted({p for p, _ in processes().values()})
             if not left:
@@ -254,10 +263,14 @@ def main():
     wanted = sorted(int(a) for a in sys.argv[1:]) or [5, 10, 20, 40]
     bench, limit = Bench(), "none: all that was asked for"
 
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
     def stop(_signum, _frame):
+        for s in signals:  # once: a second one must not leave labs behind
+            signal.signal(s, signal.SIG_IGN)
         bench.stopped.set()
         raise KeyboardInterrupt
-    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for s in signals:
         signal.signal(s, stop)
     info = meminfo()
     print(f"{CORES} cores, {info['MemTotal'] / 1024:.1f} GiB, {info['MemAvailable'] / 1024:.1f} available, load {os.getloadavg()[0]:.1f}")
@@ -273,8 +286,7 @@ def main():
     except (RuntimeError, subprocess.TimeoutExpired) as e:
         limit, code = f"an error: {e}", 1
     finally:
-        # A second Ctrl-C must not leave labs behind.
-        for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for s in signals:
             signal.signal(s, signal.SIG_IGN)
         clean = bench.clean_up()
     if bench.rows:
