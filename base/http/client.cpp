@@ -194,7 +194,7 @@ class ClientImpl final : public Client {
     out.headers = std::move(message.headers);
     pool->give_back(std::move(*connection));
     if (same_name(out.headers.get("content-encoding"), "gzip") && !whole->empty()) {
-      auto unpacked = gunzip(*whole, std::size_t{1} << 32);
+      auto unpacked = gunzip(*whole, kLongestAnswer);
       if (!unpacked) co_return std::unexpected(std::move(unpacked).error().with_context(what));
       *whole = std::move(*unpacked);
       out.headers.remove("content-encoding");

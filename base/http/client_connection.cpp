@@ -113,6 +113,8 @@ Task<Result<std::string>> ClientConnection::read_all() {
     } else {
       out += piece;
     }
+    if (out.size() > kLongestAnswer)
+      co_return fail(Code::kTooLarge, "the answer has more than " + std::to_string(kLongestAnswer >> 20) + " MiB");
   }
 }
 

@@ -8,6 +8,9 @@
 
 namespace lab::http {
 
+// Bytes of an answer that is taken whole: a server that somebody else runs must not take all memory here.
+inline constexpr std::size_t kLongestAnswer = std::size_t{256} << 20;
+
 class ClientConnection {
  public:
   explicit ClientConnection(std::unique_ptr<Stream> stream) : stream_(std::move(stream)) {}

@@ -115,6 +115,21 @@ TEST_F(ClientTest, StreamsArriveInPiecesAndTheConnectionGoesOn) {
   });
 }
 
+TEST_F(ClientTest, AnAnswerWithoutEndTakesNoMemoryWithoutEnd) {
+  serve({}, [](Request, ResponseWriter& w) -> Task<void> {
+    const auto piece = buffer(std::string(1 << 20, 'x'));
+    if (!co_await w.begin(200, {})) co_return;
+    for (int i = 0; i < 1000; ++i)
+      if (!co_await w.write(piece)) co_return;
+    (void)co_await w.end();
+  });
+  with_client(plain_endpoint(), {}, [](Client& c) -> Task<void> {
+    auto endless = co_await c.send({.target = "/endless"});
+    EXPECT_FALSE(endless);
+    if (!endless) EXPECT_EQ(endless.error().code, Code::kTooLarge) << endless.error().text();
+  });
+}
+
 TEST_F(ClientTest, ClosingAStreamEndsItsReadAndTheHandler) {
   std::atomic<int> ended = 0;
   serve(tls_options(), [&](Request, ResponseWriter& w) -> Task<void> {
