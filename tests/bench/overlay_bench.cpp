@@ -4,6 +4,10 @@
 // Usage: overlay_bench [ROUNDS] [SECONDS] [WAYS] [LINE...]   WAYS: letters of the ways that are wanted beside the
 // hand-made one, "all" by default. SECONDS 0: round trips alone, which a busy machine leaves comparable longer. Each
 // LINE makes one more: the kernel path after that shell line ran on both nodes, for trying out what costs how much.
+// On a busy machine throughput says little; what a path costs in processor time, beside the hand-made one, is what its
+// throughput would be where the processors are what is short.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -126,11 +130,35 @@ void make_by_hand(test::Sandbox& box) {
   }
 }
 
-double gigabits(test::Sandbox& box, const std::string& from, int seconds) {
+double number(const json::Value& v) {
+  return v.is_double() ? v.get_double() : double(json::as_int(v));
+}
+
+// Of this process, in seconds: of its sleeves, while nothing else runs in it.
+double processor_time() {
+  rusage u{};
+  getrusage(RUSAGE_SELF, &u);
+  return double(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + double(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+struct Stream {
+  double gigabits = 0;  // per second
+  double cost = 0;      // processor time, in ms per gigabit, of iperf3's two ends and the sleeves
+};
+
+Stream stream(test::Sandbox& box, const std::string& from, int seconds) {
+  const double before = processor_time();
   auto out = box.run(from, {"iperf3", "-c", "10.244.2.2", "-t", std::to_string(seconds), "-J"}, seconds + 30);
+  const double own = processor_time() - before;
   auto v = json::parse(out.out);
-  const auto& rate = v ? json::at(*v, "end", "sum_received", "bits_per_second") : json::null_value();
-  return rate.is_double() ? rate.get_double() / 1e9 : double(json::as_int(rate)) / 1e9;
+  if (!v || !json::has(*v, "end")) return {};
+  const auto& end = json::at(*v, "end");
+  const double rate = number(json::at(end, "sum_received", "bits_per_second")) / 1e9;
+  const double took = number(json::at(end, "sum_received", "seconds"));
+  const double busy = (number(json::at(end, "cpu_utilization_percent", "host_total")) +
+                       number(json::at(end, "cpu_utilization_percent", "remote_total"))) /
+                      100 * took;
+  return rate > 0 && took > 0 ? Stream{rate, (busy + own) * 1000 / (rate * took)} : Stream{};
 }
 
 double median(std::vector<double> v) {
@@ -170,7 +198,7 @@ double round_trip(test::Sandbox& box, const std::string& prefix) {
 
 struct Way {
   std::string prefix, what, target;
-  std::vector<double> rates, trips;
+  std::vector<double> rates, costs, trips;
 };
 
 int bench(int rounds, int seconds, const std::string& wanted, const std::vector<std::string>& lines) {
@@ -197,14 +225,16 @@ int bench(int rounds, int seconds, const std::string& wanted, const std::vector<
   }
   for (auto& way : ways) {
     box.background(way.prefix + "p2", {"iperf3", "-s"});
-    if (!test::eventually([&] { return gigabits(box, way.prefix + "p1", 1) > 0; })) {
+    if (!test::eventually([&] { return stream(box, way.prefix + "p1", 1).gigabits > 0; })) {
       std::fprintf(stderr, "%s: the other node is not reached\n", way.what.c_str());
       return 1;
     }
   }
   for (int i = 0; i < rounds; ++i) {
     for (auto& way : ways) {
-      way.rates.push_back(seconds ? gigabits(box, way.prefix + "p1", seconds) : 1);
+      const auto s = seconds ? stream(box, way.prefix + "p1", seconds) : Stream{1, 1};
+      way.rates.push_back(s.gigabits);
+      way.costs.push_back(s.cost);
       way.trips.push_back(round_trip(box, way.prefix));
     }
   }
@@ -214,10 +244,12 @@ int bench(int rounds, int seconds, const std::string& wanted, const std::vector<
     for (int i = 0; i < rounds; ++i) r.push_back((way.*figure)[i] / (ways[0].*figure)[i]);
     return median(std::move(r));
   };
-  std::printf("| path | Gbit/s | ratio | target | round trip, us | ratio |\n|---|---|---|---|---|---|\n");
+  std::printf("| path | Gbit/s | ratio | target | CPU, ms per Gbit | hand-made by it | round trip, us | ratio |\n");
+  std::printf("|---|---|---|---|---|---|---|---|\n");
   for (const auto& way : ways) {
-    std::printf("| %s | %.2f | %.2f | %s | %.1f | %.2f |\n", way.what.c_str(), median(way.rates),
-                ratio(&Way::rates, way), way.target.c_str(), median(way.trips), ratio(&Way::trips, way));
+    std::printf("| %s | %.2f | %.2f | %s | %.1f | %.2f | %.1f | %.2f |\n", way.what.c_str(), median(way.rates),
+                ratio(&Way::rates, way), way.target.c_str(), median(way.costs), 1 / ratio(&Way::costs, way),
+                median(way.trips), ratio(&Way::trips, way));
   }
   if (wanted == "all") std::printf("wiring one pod: %.2f ms\n", wiring_milliseconds(box));
   return 0;
