@@ -119,6 +119,14 @@ def a_flood_costs_nobody_anything(lab):
     check(flood not in lab.keeper.list(), "it is still there")
 
 
+def an_endless_flood_is_interrupted(lab):
+    view = lab.keeper.view(lab.terminal, lab.keeper.list()[lab.terminal]["end"])
+    view.type("yes\n").until("several starts", lambda: len(view.starts) > 3)
+    check(all(s["end"] == s["offset"] for s in view.starts[1:]), f"output of now was called of the past: {view.starts}")
+    view.type("\x03").type("echo in''terrupted $?\n").until_text(b"interrupted 130")
+    view.close()
+
+
 def two_look_at_one(lab):
     teacher, student = lab.keeper.view(lab.terminal), lab.keeper.view(lab.terminal)
     teacher.type("echo from the tea''cher\n")
@@ -194,5 +202,5 @@ def its_lab_s_end_is_its_end(lab):
 
 if __name__ == "__main__":
     main([an_empty_node_is_enough, a_shell_is_at_home_in_its_node, keys_work_as_on_any_terminal, a_client_that_is_killed_loses_nothing,
-          a_flood_costs_nobody_anything, two_look_at_one, what_cannot_be_is_said, closing_hangs_up, a_node_that_stops_ends_its_shells,
+          a_flood_costs_nobody_anything, an_endless_flood_is_interrupted, two_look_at_one, what_cannot_be_is_said, closing_hangs_up, a_node_that_stops_ends_its_shells,
           a_keeper_that_is_killed_is_replaced, its_lab_s_end_is_its_end], Lab(1))
