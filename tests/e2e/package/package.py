@@ -62,6 +62,15 @@ def course():
     return {"usr/share/lab/exercises/" + f: "-rw-r--r--" for f in files + ["07-dockercoins/files/dockercoins.yaml"]}
 
 
+def page(p):
+    """The classroom's page: what its index.html names, and nothing besides."""
+    top = "usr/share/lab/web/"
+    assets = re.findall(r'"/(assets/[\w.-]+)"', p.file(top + "index.html"))
+    check({os.path.splitext(a)[1] for a in assets} == {".js", ".css"}, f"index.html names {assets}")
+    check("xterm" in p.file(top + "licenses.txt"), "the licenses of the page's libraries are missing")
+    return {top + f: "-rw-r--r--" for f in assets + ["index.html", "icon.svg", "licenses.txt"]}
+
+
 def contents(p):
     """Nothing is missing, nothing is there besides, and nobody but root may write."""
     found = {}
@@ -72,7 +81,7 @@ def contents(p):
             check(mode == "drwxr-xr-x", line)
         else:
             found[path.removeprefix("./")] = mode
-    wanted = FILES | course()
+    wanted = FILES | course() | page(p)
     check(found == wanted, f"differs: {sorted(set(found.items()) ^ set(wanted.items()))}")
 
 

@@ -21,6 +21,11 @@ export function ExercisePanel({ state }: { state: StudentState }) {
         <h1>{app.t("course.choose")}</h1>
         <p>{app.t("lab.none.how")}</p>
         <JobLine job={state.job} />
+        {state.lab === "none" && (
+          <Button look="main" disabled={state.job !== null && state.job.error === ""} onClick={() => void app.attempt(() => api.start(state.student))}>
+            {app.t("lab.start")}
+          </Button>
+        )}
         <Course state={state} onBegun={() => undefined} />
       </div>
     );

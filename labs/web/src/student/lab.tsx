@@ -24,7 +24,7 @@ export function LabPanel({ state, mayChange }: { state: StudentState; mayChange:
       <ul class="nodes">
         {state.nodes.map((node) => <NodeCard key={node.name} node={node} state={state} mayChange={mayChange} busy={busy} />)}
       </ul>
-      {mayChange && startable && (
+      {mayChange && startable && (state.lab !== "none" || state.exercise) && (
         <Button disabled={busy} onClick={() => void app.attempt(() => api.start(state.student))}>
           {app.t(state.lab === "none" ? "lab.start" : "lab.startAgain")}
         </Button>

@@ -94,7 +94,10 @@ function Settings({ onClose }: { onClose: () => void }) {
           <Keys does={app.t("keys.paste")}><Combination keys={["Ctrl", "V"]} /></Keys>
         </dl>
       </div>
-      <div class="dialog-buttons"><Button look="main" onClick={onClose}>{app.t("close")}</Button></div>
+      <div class="dialog-buttons">
+        <a class="licenses" href="/licenses.txt" target="_blank" rel="noopener">{app.t("settings.licenses")}</a>
+        <Button look="main" onClick={onClose}>{app.t("close")}</Button>
+      </div>
     </Dialog>
   );
 }

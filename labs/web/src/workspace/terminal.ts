@@ -80,9 +80,10 @@ export class TerminalSession implements SocketOwner {
     this.fit();
   }
 
-  // After the place or the font has changed. Only the student's own window decides how large a terminal is.
+  // After the place or the font has changed. Only the student's own window decides how large a terminal is. The past is
+  // drawn at the size at which it was printed, and flows into the window's size afterwards.
   fit(): void {
-    if (!this.opened_ || this.host.clientWidth === 0) return;
+    if (!this.opened_ || this.host.clientWidth === 0 || this.view.get().past) return;
     if (this.sharing !== "own") return this.adopt();
     const size = this.fitter.proposeDimensions();
     if (!size || Number.isNaN(size.cols) || size.cols < 2 || size.rows < 2) return;
@@ -162,7 +163,7 @@ export class TerminalSession implements SocketOwner {
   }
 
   opened(): void {
-    if (this.sharing === "own") this.tellSize();
+    // The server speaks first.
   }
 
   message(data: string | ArrayBuffer): void {
@@ -199,6 +200,7 @@ export class TerminalSession implements SocketOwner {
   private leavePast(): void {
     if (!this.stream.started || this.drawn < this.stream.pastEnd || !this.view.get().past) return;
     this.view.set({ past: false });
+    this.fit();
     const waited = this.typed;
     this.typed = "";
     if (waited) this.type(waited);
