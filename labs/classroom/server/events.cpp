@@ -3,8 +3,8 @@
 
 #include "base/http/websocket.h"
 #include "base/io/scope.h"
+#include "labs/classroom/server/node_ports.h"
 #include "labs/classroom/server/routes.h"
-#include "labs/classroom/server/services.h"
 
 namespace lab::classroom {
 

@@ -13,7 +13,7 @@
 #include "labs/classroom/model/progress.h"
 #include "labs/classroom/model/student_lab.h"
 #include "labs/classroom/server/exercise_state.h"
-#include "labs/classroom/server/services.h"
+#include "labs/classroom/server/node_ports.h"
 #include "labs/exercises/feed.h"
 #include "labs/exercises/session.h"
 

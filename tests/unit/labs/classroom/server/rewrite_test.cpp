@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "labs/classroom/server/services.h"
+#include "labs/classroom/server/node_ports.h"
 
 namespace lab::classroom {
 namespace {

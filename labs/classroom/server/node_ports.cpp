@@ -1,4 +1,4 @@
-#include "labs/classroom/server/services.h"
+#include "labs/classroom/server/node_ports.h"
 
 #include <algorithm>
 #include <cctype>
