@@ -33,16 +33,22 @@ std::string default_language() {
   return lang && std::string_view(lang).starts_with("es") ? "es" : "en";
 }
 
-Result<classroom::Limits> limits_of(const Invocation& in) {
+// Far above what an exercise takes, and far below what would end the others' labs: for each node that there may be.
+constexpr std::uint64_t kMemoryOfNode = 1ull << 30, kPidsOfNode = 1000, kDiskOfNode = 2ull << 30;
+
+Result<std::uint64_t> size_limit(const Invocation& in, const std::string& option, std::uint64_t usual) {
+  if (!in.has(option)) return usual;
+  if (in.get(option) == "none") return 0;
+  return parse_bytes(option, in.get(option));
+}
+
+Result<classroom::Limits> limits_of(const Invocation& in, int node_limit) {
   classroom::Limits out;
-  if (in.has("memory")) {
-    LAB_TRY(out.memory_bytes, parse_bytes("memory", in.get("memory")));
-  }
-  if (in.has("disk")) {
-    LAB_TRY(out.disk_bytes, parse_bytes("disk", in.get("disk")));
-  }
+  const auto nodes = static_cast<std::uint64_t>(node_limit);
+  LAB_TRY(out.memory_bytes, size_limit(in, "memory", nodes * kMemoryOfNode));
+  LAB_TRY(out.disk_bytes, size_limit(in, "disk", nodes * kDiskOfNode));
   if (in.has("cpus")) out.cpus = std::atof(in.get("cpus").c_str());
-  if (in.has("pids")) out.pids = static_cast<std::uint64_t>(in.number("pids"));
+  out.pids = in.has("pids") ? static_cast<std::uint64_t>(in.number("pids")) : nodes * kPidsOfNode;
   return out;
 }
 
@@ -93,7 +99,7 @@ Result<Class> described(const Invocation& in) {
   c.node_limit = in.has("node-limit") ? static_cast<int>(in.number("node-limit")) : c.nodes + 2;
   if (c.node_limit < c.nodes)
     return fail(Code::kInvalid, "--node-limit is less than the nodes that each lab begins with");
-  LAB_TRY(c.limits, limits_of(in));
+  LAB_TRY(c.limits, limits_of(in, c.node_limit));
   LAB_CHECK(classroom::check_limits(c.limits, c.nodes));
   c.language = in.has("language") ? in.get("language") : default_language();
   const auto now = std::chrono::system_clock::now();
@@ -218,10 +224,17 @@ Command class_create_command() {
             .help = "en or es; default: that of LANG",
             .letter = "l",
             .choices = {"en", "es"}},
-           {.name = "memory", .value = "SIZE", .help = "Limit of each lab; default: none"},
+           {.name = "memory",
+            .value = "SIZE",
+            .help = "Limit of each lab, or none; default: 1 GiB for each node up to the node limit"},
            {.name = "cpus", .value = "N", .help = "Limit of each lab; default: none"},
-           {.name = "pids", .value = "N", .help = "Limit of each lab, in processes and threads; default: none"},
-           {.name = "disk", .value = "SIZE", .help = "Limit of each lab; default: none"},
+           {.name = "pids",
+            .value = "N",
+            .help = "Limit of each lab, in processes and threads, 0 for none; default: 1000 for each node up to the "
+                    "node limit"},
+           {.name = "disk",
+            .value = "SIZE",
+            .help = "Limit of each lab, or none; default: 2 GiB for each node up to the node limit"},
            {.name = "ends",
             .value = "DURATION",
             .help = "When the class is over, from now; default: when it is deleted"},

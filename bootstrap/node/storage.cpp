@@ -49,7 +49,7 @@ Result<void> make_image(const std::string& path, std::uint64_t size) {
 
 Result<void> mount_image(const LabLayout& layout) {
   if (is_mount_point(layout.base())) return {};
-  LAB_CHECK(run_checked({.argv = {"mount", "-o", "loop,discard", layout.disk_image(), layout.base()}}));
+  LAB_CHECK(run_checked({.argv = {"mount", "-o", "loop,discard,noinit_itable", layout.disk_image(), layout.base()}}));
   return {};
 }
 
