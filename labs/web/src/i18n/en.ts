@@ -35,7 +35,6 @@ export const en = {
   "keys.copy": "Copy what is selected",
   "keys.paste": "Paste",
   "keys.tabs": "Between tabs",
-  "keys.or": "or",
 
   "clock.left": "{time} left",
   "clock.over": "The time is up",
@@ -71,11 +70,9 @@ export const en = {
 
   "course.choose": "Choose an exercise",
   "course.title": "Exercises",
-  "course.other": "Other exercises",
   "course.minutes": "{n} min",
   "course.nodes_one": "{n} node",
   "course.nodes_other": "{n} nodes",
-  "course.begin": "Begin",
   "course.current": "You are here",
   "course.leave.title": "Begin another exercise?",
   "course.leave.text": "The lab of “{title}” is taken away, with all that was done in it.",
@@ -108,7 +105,6 @@ export const en = {
   "run.ran": "Typed into {node}",
 
   "terminal.new": "New terminal",
-  "terminal.open": "Open a terminal",
   "terminal.open.in": "Open a terminal in {node}",
   "terminal.none": "No terminal is open",
   "terminal.none.how": "A terminal is a shell in one of your nodes. A click on a command of the exercise opens one, too.",
@@ -166,7 +162,6 @@ export const en = {
   "said.paused": "The class is paused",
   "said.resumed": "The class goes on",
   "error.generic": "That did not work: {error}",
-  "error.busy": "Something else is being done in your lab; wait until it has ended.",
 
   "teacher.title": "Class {name}",
   "teacher.students_one": "{n} student",
@@ -202,13 +197,11 @@ export const en = {
   "teacher.sort.progress": "least progress first",
   "teacher.sort.stuck": "longest stuck first",
   "teacher.matrix": "Students by checks",
-  "teacher.column.select": "Choose",
   "teacher.column.student": "Student",
   "teacher.column.lab": "Lab",
   "teacher.column.exercise": "Exercise",
   "teacher.column.progress": "Checks",
   "teacher.column.stuck": "Without progress",
-  "teacher.column.message": "Says",
   "teacher.selectAll": "Choose all",
   "teacher.select": "Choose {name}",
   "teacher.none": "No student fits.",
@@ -218,14 +211,12 @@ export const en = {
   "teacher.finished": "done",
   "teacher.look": "Look at {name}",
   "teacher.back": "All students",
-  "teacher.looking": "{name}",
   "teacher.watch": "Watch",
   "teacher.assist": "Assist",
   "teacher.watch.how": "You see the student's terminals.",
   "teacher.assist.how": "You type into the student's terminal, as they do.",
   "teacher.mode": "In the terminals",
   "teacher.noTerminals": "This student has no terminal open.",
-  "teacher.more": "More",
 };
 
 export type Key = keyof typeof en;
