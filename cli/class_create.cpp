@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "bootstrap/local/profile.h"
+#include "bootstrap/node/user_namespace.h"
 #include "cli/duration.h"
 #include "cli/report.h"
 #include "labs/classroom/model/capacity.h"
@@ -192,8 +193,20 @@ Result<Class> enrolled(const Invocation& in) {
   return c;
 }
 
+// A teacher must know what stands between the students and this machine.
+void warn_of_weak_isolation() {
+  auto works = bootstrap::check_user_namespaces(bootstrap::kLabsDirectory);
+  if (works) return;
+  std::fprintf(
+      stderr,
+      "warning: students' nodes run without user namespaces: %s. Their root is this machine's, held by namespaces "
+      "and cgroups alone: see docs/isolation.md before you hand labs to people you do not trust\n",
+      works.error().message.c_str());
+}
+
 Result<void> create(const Invocation& in) {
   LAB_TRY(auto c, enrolled(in));
+  warn_of_weak_isolation();
   if (!c.exercise.empty() && !in.flag("on-demand")) LAB_CHECK(classroom::run_jobs(c, c.students, {"start"}, say));
   std::printf("\nClass \"%s\" is ready. Login cards: lab class cards %s -o cards.html      The page: lab play\n",
               c.name.c_str(), c.name.c_str());

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Runs inside the virtual machine (see run.py): a lab of three nodes with dockercoins, then this machine itself as a host
-of `lab init` under systemd. Every command is printed with what it said; the last line is the verdict."""
+"""Runs inside the virtual machine (see run.py): a lab of three nodes with dockercoins, two students' labs of which one
+attacks, then this machine itself as a host of `lab init` under systemd. Every command is printed with what it said; the
+last line is the verdict."""
 import json
 import os
 import re
@@ -9,13 +10,15 @@ import sys
 import time
 import traceback
 
-sys.path[:0] = [os.path.join(os.path.dirname(__file__), "..", part) for part in ("lib", "lab")]
+sys.path[:0] = [os.path.join(os.path.dirname(__file__), "..", part) for part in ("lib", "lab", "classroom")]
 os.environ.update(LAB_BINARY="/opt/lab/bin/lab", LAB_PATIENCE="300")  # the processors are emulated ones
+import attacks  # noqa: E402
 import dockercoins  # noqa: E402
 import labtest  # noqa: E402
 from labtest import Failed, Lab, check, needed, run, wait_for  # noqa: E402
 
 KUBECONFIG = "/etc/kubernetes/admin.conf"
+attacks.MEMORY, attacks.LIMITS[1] = 600 << 20, "600m"  # of the machine's 2 GB
 UNITS = ("containerd", "lab-server", "lab-agent", "lab-overlay")
 MANIFEST = "/opt/lab/bin/share/apps/dockercoins.yaml"
 
@@ -219,6 +222,11 @@ def main():
     try:
         code = part("A lab of three nodes", [the_machine, lab_start, lab_deploy, nodes_have_cgroups_of_their_own, dockercoins.counts_agree],
                     Lab(3))
+        code |= part("Students' labs, and attacks out of one of them",
+                     [attacks.both_start_and_say_what_they_may_take, attacks.root_in_a_node_is_nobody_here, attacks.settings_of_the_kernel_stay,
+                      attacks.devices_of_the_machine_are_out_of_reach, attacks.cgroups_lead_nowhere, attacks.the_machines_files_are_out_of_reach,
+                      attacks.a_privileged_pod_is_no_more_than_its_node, attacks.no_port_of_others_answers, attacks.memory_ends_inside,
+                      attacks.processes_end_inside], attacks.Labs())
         code |= part("This machine as a host, with Debian's containerd", [lab_init, units_are_active, node_is_ready, a_pod_runs, limits_are_in_the_cgroups, dockercoins_mines,
                                                 the_agent_comes_back, init_again_changes_nothing, reset], Host())
         code |= part("The same, with cgroups by systemd",

@@ -105,7 +105,7 @@ def furnish(root):
         if not os.path.lexists(link):
             os.symlink("/opt/lab/bin/lab", link)
     shutil.rmtree(f"{root}/opt/e2e", ignore_errors=True)
-    for part in ("lib", "lab", "vm"):
+    for part in ("lib", "lab", "classroom", "vm"):
         shutil.copytree(os.path.join(TOP, "tests/e2e", part), f"{root}/opt/e2e/{part}", ignore=shutil.ignore_patterns("__pycache__"))
 
 
