@@ -2,7 +2,6 @@
 """`lab class` and what a teacher asks of the server: two students' labs, made although the command is killed in its middle;
 progress, pause, reset, another exercise, cards, export, broadcast, delete."""
 import csv
-import http.client
 import io
 import json
 import os
@@ -15,18 +14,16 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
-from labtest import LAB, Lab, check, main, needed, run, wait_for  # noqa: E402
+from classroom import Classroom  # noqa: E402
+from labtest import LAB, check, main, needed, run, wait_for  # noqa: E402
 
 URL = "http://127.0.0.1:1"
 NAMES = "Ada Lovelace\n<b>Bobby</b> \"=1+1\", Ñandú\n"
 
 
-class Classroom(Lab):
-    """The class takes the place of the lab: its labs begin with the same name."""
-
+class TwoStudents(Classroom):
     def __init__(self):
-        super().__init__(1)
-        self.server = None
+        super().__init__()
         self.folder = tempfile.TemporaryDirectory(prefix="lab-class-")
         self.names = self.file("names", NAMES)
         self.labs = [f"{self.profile}-student0{i}" for i in (1, 2)]
@@ -37,64 +34,6 @@ class Classroom(Lab):
         with open(path, "wb") as f:
             f.write(text if isinstance(text, bytes) else text.encode())
         return path
-
-    def do(self, verb, *rest, **kw):
-        return run(LAB, "class", verb, self.profile, *rest, **kw)
-
-    def end_server(self):
-        if self.server and self.server.poll() is None:
-            self.server.terminate()
-            self.server.communicate(timeout=60)
-
-    def delete(self):
-        self.end_server()
-        out = self.do("delete", "--force")
-        for _ in range(100):
-            if not self.processes():
-                return out
-            time.sleep(0.1)
-        raise OSError(f"processes are left: {self.processes()}")
-
-    def processes(self):
-        out = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                if f"/lab/{self.profile}-" in open(f"/proc/{pid}/cgroup").read():
-                    out.append(pid)
-            except OSError:
-                continue
-        return out
-
-    def serve(self):
-        """`lab play` for this class on ports of the kernel's choice; the cookies of the teacher and the first student."""
-        argv = [LAB, "play", "--class", self.profile, "--listen", "127.0.0.1:0", "--ports-listen", "127.0.0.1:0"]
-        self.server = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said = ""
-        while not re.search(r"at http://127.0.0.1:\d+", said):
-            line = self.server.stdout.readline()
-            check(line, f"the server ended: {said}")
-            said += line
-        self.port = int(re.search(r"at http://127.0.0.1:(\d+)", said).group(1))
-        shown = self.do("show")
-        links = [re.search(r"/t/\w+", shown).group(), re.search(r"/s/\w+", shown).group()]
-        self.cookies = [self.ask("GET", link, None, None)[1]["Set-Cookie"].split(";")[0] for link in links]
-
-    def ask(self, method, path, body=None, who=0):
-        """(status, headers, text) as the teacher (0) or the first student (1) asks it from the page; None: a stranger."""
-        headers = {"Origin": f"http://127.0.0.1:{self.port}"}
-        if who is not None:
-            headers["Cookie"] = self.cookies[who]
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = connection.getresponse()
-        out = answer.status, dict(answer.getheaders()), answer.read().decode()
-        connection.close()
-        return out
-
-    def api(self, method, path, body=None, **kw):
-        status, _, text = self.ask(method, path, body, **kw)
-        check(status < 300, f"{method} {path}: {status} {text}")
-        return json.loads(text) if text else None
 
     def rows(self):
         return json.loads(self.do("progress", "-o", "json"))["students"]
@@ -281,4 +220,4 @@ def delete_leaves_nothing(c):
 if __name__ == "__main__":
     main([bad_input_is_refused_and_nothing_is_made, made_although_killed_in_the_middle, cards_and_lists_show_it, a_solved_step_is_seen,
           labs_do_not_see_each_other, pause_stop_and_resume, reset_of_one_leaves_the_other,
-          another_exercise_takes_its_place, the_server_does_what_a_teacher_asks, delete_leaves_nothing], Classroom())
+          another_exercise_takes_its_place, the_server_does_what_a_teacher_asks, delete_leaves_nothing], TwoStudents())
