@@ -66,6 +66,10 @@ ServerBackend Agent::Impl::make_backend() {
   b.find = [this](std::string ns, std::string pod, std::string container, bool previous) {
     return find_container_of(ns, pod, container, previous);
   };
+  b.knows = [this](const std::string& ns, const std::string& pod) {
+    const auto* worker = find(ns, pod);
+    return worker ? worker->observed_once() : sources_known();
+  };
   if (api)
     b.authorize = [this](std::string token, std::string verb, std::string subresource) {
       return authorize(std::move(token), std::move(verb), std::move(subresource));

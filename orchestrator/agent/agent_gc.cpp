@@ -27,9 +27,12 @@ Task<void> Agent::Impl::gc_loop(std::stop_token stop) {
   }
 }
 
+bool Agent::Impl::sources_known() const {
+  return manifests_read && (!pod_informer || pod_informer->synced()) && runtime.listed_once();
+}
+
 Task<void> Agent::Impl::collect_remains() {
-  bool sources_known = manifests_read && (!pod_informer || pod_informer->synced()) && runtime.listed_once();
-  if (!sources_known) co_return;
+  if (!sources_known()) co_return;
   struct Found {
     std::vector<std::string> dirs, logs;
     std::set<std::string> cgroups;

@@ -40,6 +40,7 @@ struct Agent::Impl {
   void check_orphan(const std::string& uid);
   // agent_gc.cpp
   Task<void> gc_loop(std::stop_token stop);
+  bool sources_known() const;  // every pod that is to be here, and what runs, has been heard of
   Task<void> collect_remains();
   Task<void> rotate_logs();
 

@@ -60,6 +60,7 @@ class PodWorker {
 
   const ObjectPtr& pod() const { return pod_; }
   const PodRuntime& runtime() const { return observed_; }
+  bool observed_once() const { return observed_once_ || finished_; }  // runtime() says what there is
   bool finished() const { return finished_; }
   bool terminated() const { return terminated_; }
   const json::Value& status() const;

@@ -210,6 +210,21 @@ Task<void> AgentServer::handle(http::Request request, http::ResponseWriter& writ
   }
 }
 
+// An agent that has just started does not know yet what runs here: that is waited for, and not called absent.
+Task<Result<FoundContainer>> AgentServer::find(std::string ns, std::string pod, std::string container, bool previous) {
+  constexpr int kTries = 100;
+  std::function<bool()> known = [this, ns, pod] { return backend_.knows(ns, pod); };
+  for (int i = 0; i < kTries; ++i) {
+    bool now = co_await ask<bool>(known);
+    if (now) break;
+    co_await sleep_for(50ms);
+  }
+  std::function<Result<FoundContainer>()> question = [this, ns, pod, container, previous] {
+    return backend_.find(ns, pod, container, previous);
+  };
+  co_return co_await ask<Result<FoundContainer>>(question);
+}
+
 Task<void> AgentServer::logs(http::Request request, http::ResponseWriter& writer, std::vector<std::string> parts) {
   http::Query query(request.raw_query());
   auto options = log_options(query, Loop::current()->wall());
@@ -218,10 +233,7 @@ Task<void> AgentServer::logs(http::Request request, http::ResponseWriter& writer
     co_return;
   }
   bool previous = query.flag("previous");
-  std::function<Result<FoundContainer>()> question = [this, parts, previous] {
-    return backend_.find(parts[1], parts[2], parts[3], previous);
-  };
-  auto found = co_await ask<Result<FoundContainer>>(question);
+  auto found = co_await find(parts[1], parts[2], parts[3], previous);
   if (found && found->container_id.empty())
     found = fail(Code::kBadRequest,
                  "container \"" + parts[3] + "\" in pod \"" + parts[2] + "\" is waiting to start: " + found->state);
@@ -260,10 +272,7 @@ Task<void> AgentServer::stream(http::Request request, http::ResponseWriter& writ
     co_return;
   }
   std::string ns = parts[1], pod = parts[2], container = forward ? "" : parts.back();
-  std::function<Result<FoundContainer>()> question = [this, ns, pod, container] {
-    return backend_.find(ns, pod, container, false);
-  };
-  auto found = co_await ask<Result<FoundContainer>>(question);
+  auto found = co_await find(ns, pod, container, false);
   if (found && !forward && !found->running)
     found = fail(Code::kNotFound,
                  "container \"" + container + "\" in pod \"" + pod + "\" is not running (" + found->state + ")");
@@ -307,11 +316,8 @@ Task<void> AgentServer::stream(http::Request request, http::ResponseWriter& writ
 // a little before the runtime says that the container did, by when it has written the log.
 Task<bool> AgentServer::output_unseen(std::vector<std::string> parts, std::string container_id) {
   constexpr int kTries = 100;
-  std::function<Result<FoundContainer>()> question = [this, parts] {
-    return backend_.find(parts[1], parts[2], parts.back(), false);
-  };
   for (int i = 0; i < kTries; ++i) {
-    auto found = co_await ask<Result<FoundContainer>>(question);
+    auto found = co_await find(parts[1], parts[2], parts.back(), false);
     if (!found || found->container_id != container_id) co_return false;
     if (!found->running) {
       co_return co_await backend_.pool.run([path = found->log_path] {
@@ -329,10 +335,7 @@ Task<void> AgentServer::run_command(http::Request request, http::ResponseWriter&
                                     std::vector<std::string> parts) {
   http::Query query(request.raw_query());
   std::string ns = parts[1], pod = parts[2], container = parts.back();
-  std::function<Result<FoundContainer>()> question = [this, ns, pod, container] {
-    return backend_.find(ns, pod, container, false);
-  };
-  auto found = co_await ask<Result<FoundContainer>>(question);
+  auto found = co_await find(ns, pod, container, false);
   if (!found || !found->running) {
     co_await writer.send(found ? text_response(404, "container is not running\n") : error_response(found.error()));
     co_return;

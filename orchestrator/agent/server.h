@@ -43,6 +43,8 @@ struct ServerBackend {
   std::function<std::vector<ObjectPtr>()> pods;
   // kNotFound with a message for people. container empty: only the sandbox is wanted. previous: the instance before.
   std::function<Result<FoundContainer>(std::string ns, std::string pod, std::string container, bool previous)> find;
+  // Whether what runs of that pod, or that there is no such pod, is known by now.
+  std::function<bool(const std::string& ns, const std::string& pod)> knows;
   std::function<Task<Result<bool>>(std::string token, std::string verb, std::string subresource)> authorize;
   std::function<bool()> healthy;
 };
@@ -67,6 +69,7 @@ class AgentServer {
   Task<void> logs(http::Request request, http::ResponseWriter& writer, std::vector<std::string> parts);
   Task<void> stream(http::Request request, http::ResponseWriter& writer, std::vector<std::string> parts);
   Task<void> run_command(http::Request request, http::ResponseWriter& writer, std::vector<std::string> parts);
+  Task<Result<FoundContainer>> find(std::string ns, std::string pod, std::string container, bool previous);
   Task<bool> output_unseen(std::vector<std::string> parts, std::string container_id);
   template <class T>
   Task<T> ask(std::function<T()> question);
