@@ -181,7 +181,7 @@ Result<void> check_capacity(const Class& c, bool force) {
 Result<Class> enrolled(const Invocation& in) {
   LAB_TRY(auto wanted, described(in));
   LAB_TRY(auto titles, titles_of(in));
-  LAB_TRY(auto lock, classroom::ClassLock::take(wanted.name));
+  LAB_TRY(auto lock, classroom::lock_class(wanted.name));
   auto there = classroom::load_class(wanted.name);
   if (!there && there.error().code != Code::kNotFound) return std::unexpected(std::move(there).error());
   LAB_CHECK(there ? refuse_another(*there, wanted, titles.size()) : refuse_foreign_labs(wanted.name));

@@ -79,7 +79,7 @@ std::string language() {
 // A class of one student on the own machine, who is alone in it.
 Result<void> make_alone(const std::string& name, const Invocation& in) {
   LAB_CHECK(classroom::check_class_name(name));
-  LAB_TRY(auto lock, classroom::ClassLock::take(name));
+  LAB_TRY(auto lock, classroom::lock_class(name));
   if (classroom::load_class(name)) return {};
   Class one;
   one.name = name;

@@ -304,12 +304,12 @@ Result<void> start_lab(const StartOptions& o) {
   auto existing = load_profile(o.profile);
   if (!existing && existing.error().code != Code::kNotFound) return std::unexpected(std::move(existing).error());
   Profile p;
-  std::optional<NetworkLock> choosing;
+  std::optional<FileLock> choosing;
   if (existing) {
     p = std::move(*existing);
     LAB_CHECK(refuse_another_kind(p, o));
   } else {
-    LAB_TRY(auto taken, NetworkLock::take());
+    LAB_TRY(auto taken, lock_networks());
     choosing.emplace(std::move(taken));
     LAB_TRY(p, make_profile(o));
   }

@@ -1,13 +1,7 @@
 #include "bootstrap/node/kernel_limits.h"
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdlib>
-#include <utility>
 
+#include "base/file_lock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/netlink/sysctl.h"
@@ -15,6 +9,8 @@
 namespace lab::bootstrap {
 
 namespace {
+
+constexpr const char* kLock = "/run/lab/kernel-limits.lock";
 
 struct Limit {
   const char* path;
@@ -24,26 +20,6 @@ struct Limit {
 constexpr Limit kLimits[] = {{"fs/inotify/max_user_instances", 8, 64},
                              {"net/ipv4/neigh/default/gc_thresh2", 16, 128},
                              {"net/ipv4/neigh/default/gc_thresh3", 32, 256}};
-
-class Lock {
- public:
-  static Result<Lock> take() {
-    LAB_CHECK(fs::make_dirs("/run/lab"));
-    Lock out(::open("/run/lab/kernel-limits.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (out.fd_ < 0) return fail_errno("open /run/lab/kernel-limits.lock");
-    while (::flock(out.fd_, LOCK_EX) != 0)
-      if (errno != EINTR) return fail_errno("lock /run/lab/kernel-limits.lock");
-    return out;
-  }
-  Lock(Lock&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
-  ~Lock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
- private:
-  explicit Lock(int fd) : fd_(fd) {}
-  int fd_;
-};
 
 Result<json::Value> read_record(const std::string& record) {
   auto text = fs::read_file(record);
@@ -55,7 +31,7 @@ Result<json::Value> read_record(const std::string& record) {
 }  // namespace
 
 Result<void> raise_kernel_limits(std::size_t nodes, const std::string& record) {
-  LAB_TRY(auto lock, Lock::take());
+  LAB_TRY(auto lock, FileLock::wait_for(kLock));
   for (const auto& limit : kLimits) {
     auto now = read_sysctl(limit.path);
     if (!now) continue;  // a kernel without it
@@ -75,7 +51,7 @@ Result<void> raise_kernel_limits(std::size_t nodes, const std::string& record) {
 
 Result<void> restore_kernel_limits(const std::string& record) {
   if (!fs::exists(record)) return {};
-  LAB_TRY(auto lock, Lock::take());
+  LAB_TRY(auto lock, FileLock::wait_for(kLock));
   LAB_TRY(auto kept, read_record(record));
   for (const auto& limit : kLimits) {
     auto now = read_sysctl(limit.path);

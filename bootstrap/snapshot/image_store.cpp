@@ -2,12 +2,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <map>
 #include <tuple>
@@ -15,6 +13,7 @@
 
 #include "base/crypto/digest.h"
 #include "base/crypto/encoding.h"
+#include "base/file_lock.h"
 #include "bootstrap/snapshot/clone.h"
 #include "bootstrap/snapshot/layers.h"
 
@@ -26,26 +25,6 @@ constexpr const char* kLock = "/run/lab/images.lock";
 constexpr std::string_view kHalfMade = ".new-";
 constexpr std::size_t kIdLength = 20;
 constexpr std::uint64_t kLargestCompared = 64 << 20;  // larger files of two nodes stay two
-
-class Lock {
- public:
-  static Result<Lock> take() {
-    LAB_CHECK(fs::make_dirs("/run/lab"));
-    Lock out(::open(kLock, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (out.fd_ < 0) return fail_errno(std::string("open ") + kLock);
-    while (::flock(out.fd_, LOCK_EX) != 0)
-      if (errno != EINTR) return fail_errno(std::string("lock ") + kLock);
-    return out;
-  }
-  Lock(Lock&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
-  ~Lock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
- private:
-  explicit Lock(int fd) : fd_(fd) {}
-  int fd_;
-};
 
 std::string place_of(const std::string& name) {
   return fs::join(kImagesDirectory, name);
@@ -132,7 +111,7 @@ std::string image_set_of(const Snapshot& snapshot) {
 }
 
 Result<void> make_image_set(const LabLayout& from, const Snapshot& snapshot) {
-  LAB_TRY(auto lock, Lock::take());
+  LAB_TRY(auto lock, FileLock::wait_for(kLock));
   const std::string id = image_set_of(snapshot), aside = place_of(std::string(kHalfMade) + id);
   if (fs::exists(place_of(id))) return {};
   LAB_CHECK(fs::remove_all(aside));
@@ -144,7 +123,7 @@ Result<void> make_image_set(const LabLayout& from, const Snapshot& snapshot) {
 
 Result<void> drop_image_sets(const std::function<Result<std::set<std::string>>()>& used) {
   if (!fs::exists(kImagesDirectory)) return {};
-  LAB_TRY(auto lock, Lock::take());
+  LAB_TRY(auto lock, FileLock::wait_for(kLock));
   LAB_TRY(auto keep, used());
   LAB_TRY(auto names, fs::list_dir(kImagesDirectory));
   for (const auto& name : names)

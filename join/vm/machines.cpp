@@ -111,7 +111,7 @@ Result<void> Machines::ensure_network() {
     return libvirt_->start_network(group_name());
   }
   // Until its link stands, by which others see that the subnet is taken.
-  LAB_TRY(auto choosing, bootstrap::NetworkLock::take());
+  LAB_TRY(auto choosing, bootstrap::lock_networks());
   std::string subnet;
   if (auto text = fs::read_file(record))
     if (auto known = json::parse(*text)) subnet = json::str(*known, "subnet");

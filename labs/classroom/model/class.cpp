@@ -1,11 +1,9 @@
 #include "labs/classroom/model/class.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 
 #include "base/crypto/digest.h"
@@ -190,21 +188,10 @@ std::optional<Visitor> visitor_of(const std::vector<Class>& classes, const std::
   return out;
 }
 
-Result<ClassLock> ClassLock::take(const std::string& name) {
+// Beside the class, not in it: the file outlives the class.
+Result<FileLock> lock_class(const std::string& name) {
   LAB_CHECK(check_class_name(name));
-  LAB_CHECK(fs::make_dirs(kLockDirectory));
-  // Beside the class, not in it: a lock whose file goes with the class would let two in.
-  const std::string path = fs::join(kLockDirectory, "class-" + name + ".lock");
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return fail_errno("open " + path);
-  ClassLock out(fd);
-  while (::flock(fd, LOCK_EX) != 0)
-    if (errno != EINTR) return fail_errno("lock " + path);
-  return out;
-}
-
-ClassLock::~ClassLock() {
-  if (fd_ >= 0) ::close(fd_);
+  return FileLock::wait_for(fs::join(kLockDirectory, "class-" + name + ".lock"));
 }
 
 }  // namespace lab::classroom

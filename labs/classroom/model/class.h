@@ -1,17 +1,17 @@
 // Class: who may use the classroom, in which labs, and until when.
 //
 // Kept in /var/lib/lab/classes/NAME/class.json (0600: it holds the links' secrets), written as a whole. The server and
-// the commands read and write it under ClassLock, so that either may be killed and started again. A student's lab is an
-// ordinary profile (student_lab.h makes it); how far a student is stands in that profile's exercise session
+// the commands read and write it under lock_class(), so that either may be killed and started again. A student's lab is
+// an ordinary profile (student_lab.h makes it); how far a student is stands in that profile's exercise session
 // (labs/exercises/session.h). Blocking.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "base/file_lock.h"
 #include "base/result.h"
 
 namespace lab::classroom {
@@ -68,16 +68,7 @@ struct Visitor {
 };
 std::optional<Visitor> visitor_of(const std::vector<Class>& classes, const std::string& secret);
 
-// One change of a class at a time, among processes: held until destruction. Waited for.
-class ClassLock {
- public:
-  static Result<ClassLock> take(const std::string& name);
-  ClassLock(ClassLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  ~ClassLock();
-
- private:
-  explicit ClassLock(int fd) : fd_(fd) {}
-  int fd_;
-};
+// One change of a class at a time, among processes. Waited for.
+Result<FileLock> lock_class(const std::string& name);
 
 }  // namespace lab::classroom

@@ -1,12 +1,7 @@
 #include "labs/classroom/model/student_lab.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <mutex>
 #include <thread>
 
@@ -31,27 +26,9 @@ using exercises::Session;
 constexpr auto kLongestJob = std::chrono::minutes(30);
 
 // Jobs of one lab come one after the other; what is started by hand meanwhile is refused by the lab's own lock.
-class Turn {
- public:
-  static Result<Turn> take(const std::string& profile) {
-    LAB_CHECK(fs::make_dirs("/run/lab"));
-    const std::string path = job_lock_file(profile);
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return fail_errno("open " + path);
-    Turn out(fd);
-    while (::flock(fd, LOCK_EX) != 0)
-      if (errno != EINTR) return fail_errno("lock " + path);
-    return out;
-  }
-  Turn(Turn&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
-  ~Turn() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
- private:
-  explicit Turn(int fd) : fd_(fd) {}
-  int fd_;
-};
+Result<FileLock> take_turn(const std::string& profile) {
+  return FileLock::wait_for(job_lock_file(profile));
+}
 
 std::string template_prefix(const std::string& class_name) {
   return class_name + "--";  // no student's lab is called so
@@ -175,7 +152,7 @@ Result<void> for_labs(const Class& one, const std::string& state, Result<bool> (
   std::vector<std::string> errors;
   LAB_CHECK(bootstrap::for_each_parallel(one.students, [&](const Student& s) -> Result<void> {
     if (lab_state(s.profile) != state) return {};
-    LAB_TRY(auto turn, Turn::take(s.profile));
+    LAB_TRY(auto turn, take_turn(s.profile));
     if (auto done = act_on(s.profile); !done && lab_state(s.profile) == state) {
       const std::lock_guard lock(guard);
       errors.push_back(s.name + ": " + done.error().text());
@@ -186,7 +163,7 @@ Result<void> for_labs(const Class& one, const std::string& state, Result<bool> (
 }
 
 Result<Class> change_class(const std::string& name, const std::function<Result<void>(Class&)>& change) {
-  LAB_TRY(auto lock, ClassLock::take(name));
+  LAB_TRY(auto lock, lock_class(name));
   LAB_TRY(auto one, load_class(name));
   LAB_CHECK(change(one));
   LAB_CHECK(save_class(one));
@@ -225,7 +202,7 @@ Result<void> run_job(const std::string& class_name, const std::string& student, 
     return fail(Code::kNotFound, "there is no student \"" + student + "\" in the class \"" + class_name + "\"",
                 "lab class show " + class_name + " lists them");
   const Student s = *who;
-  LAB_TRY(auto turn, Turn::take(s.profile));
+  LAB_TRY(auto turn, take_turn(s.profile));
   if (what[0] == "delete") {
     LAB_CHECK(exercises::end_session(s.profile));
     return terminal::end_keeper(s.profile);
@@ -250,7 +227,7 @@ std::string template_profile(const std::string& class_name, const exercises::Exe
 // Its session tells that it is whole: Session::start takes the snapshot before it says so.
 Result<void> make_template(const Class& one, const exercises::Exercise& exercise) {
   const std::string profile = template_profile(one.name, exercise);
-  LAB_TRY(auto turn, Turn::take(profile));
+  LAB_TRY(auto turn, take_turn(profile));
   auto before = Session::load(profile);
   if (!before || !before->ready())
     LAB_CHECK(Session::start(exercise, {.profile = profile,
@@ -312,10 +289,10 @@ Result<void> delete_class(const std::string& name, const std::function<void(cons
   LAB_CHECK(run_jobs(one, one.students, {"delete"}, say));
   LAB_TRY(auto templates, templates_of(name));
   for (const auto& profile : templates) {
-    LAB_TRY(auto turn, Turn::take(profile));
+    LAB_TRY(auto turn, take_turn(profile));
     LAB_CHECK(exercises::end_session(profile));
   }
-  LAB_TRY(auto lock, ClassLock::take(name));
+  LAB_TRY(auto lock, lock_class(name));
   return forget_class(name);
 }
 

@@ -42,7 +42,7 @@ void Service::reload() {
 }
 
 Result<Class> Service::change(const std::string& name, const std::function<Result<void>(Class&)>& apply) {
-  LAB_TRY(auto lock, ClassLock::take(name));
+  LAB_TRY(auto lock, lock_class(name));
   LAB_TRY(auto one, load_class(name));
   LAB_CHECK(apply(one));
   LAB_CHECK(save_class(one));

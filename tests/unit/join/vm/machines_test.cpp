@@ -100,7 +100,7 @@ TEST_F(MachinesTest, ItsNetworkIsChosenWhenNobodyElseChooses) {
                                 return std::vector<bootstrap::LabNetwork>{free};
                               }})
                   .value();
-  std::optional<bootstrap::NetworkLock> lab(bootstrap::NetworkLock::take().value());
+  std::optional<FileLock> lab(bootstrap::lock_networks().value());
   auto made = std::async(std::launch::async, [&] { return make("w1"); });
   EXPECT_EQ(made.wait_for(std::chrono::milliseconds(300)), std::future_status::timeout);
   EXPECT_FALSE(asked);

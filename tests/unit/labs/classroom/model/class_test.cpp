@@ -110,7 +110,7 @@ TEST_F(ClassTest, TheLockLetsOneInAtATime) {
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&] {
       for (int i = 0; i < 20; ++i) {
-        auto lock = ClassLock::take(name);
+        auto lock = lock_class(name);
         ASSERT_TRUE(lock);
         EXPECT_EQ(inside.fetch_add(1), 0);
         auto c = load_class(name);
