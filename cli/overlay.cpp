@@ -163,6 +163,7 @@ Result<void> overlay(const Invocation& in) {
   options.core.underlay = *address;
   options.core.vni = static_cast<std::uint32_t>(in.number("vni"));
   options.core.port = static_cast<std::uint16_t>(in.number("port"));
+  options.core.flow_cache = !in.flag("no-flow-cache");
   options.pod_cidr = range.value_or(Cidr());
   options.cluster_cidr = Cidr::parse(in.get("cluster-cidr")).value_or(Cidr());
   options.status_port = static_cast<int>(in.number("status-port"));
@@ -206,6 +207,7 @@ Commands overlay_commands() {
                        {.name = "encryption", .help = "Encrypt what pods send to other nodes; the password, or else the node's certificate, vouches for the keys"},
                        {.name = "sleeve-port", .value = "PORT", .help = "UDP port of the way through user space, taken where the kernel's VXLAN does not get through; 0: none", .fallback = "6783"},
                        {.name = "mesh-port", .value = "PORT", .help = "TCP port of the mesh; 0: no mesh", .fallback = "6783"},
+                       {.name = "no-flow-cache", .help = "Let every packet of pods' connections pass routing and firewall, for who looks on with tcpdump"},
                        {.name = "status-port", .value = "PORT", .help = "TCP port of 127.0.0.1 for status and metrics; 0: none", .fallback = "6784"},
                        {.name = "vni", .value = "N", .help = "VXLAN network identifier", .fallback = "1"},
                        {.name = "port", .value = "PORT", .help = "UDP port of VXLAN", .fallback = "6784"}},

@@ -64,6 +64,7 @@ class OverlayAgent {
 
  private:
   Task<void> keep_reconciled(std::stop_token stop);
+  Task<void> lead_new_pods(std::stop_token stop);
   Task<Result<void>> publish();
   Task<void> serve(http::Request request, http::ResponseWriter& writer);
   Task<void> serve_readers(http::Request request, http::ResponseWriter& writer);
@@ -93,8 +94,8 @@ class OverlayAgent {
   std::vector<Peer> heard_;                  // through the mesh
   std::set<std::string> nodes_seen_;         // with a ring: to notice which are deleted
   Loop* loop_ = nullptr;
-  Event changed_;
-  bool dirty_ = true;
+  Event changed_, wired_;
+  bool dirty_ = true, new_pods_ = false;
 };
 
 // A peer as a Node object describes it; what is missing in the annotations is taken from the status and the name.

@@ -125,6 +125,7 @@ Result<void> AgentCore::reconcile_locked() {
   LAB_CHECK(install_conflist(options_.cni_dir, options_.socket_path));
   programmed_ = std::move(peers);
   ready_ = true;
+  lead_new_pods_locked();
   remember();
   return {};
 }
@@ -155,12 +156,44 @@ Result<void> AgentCore::open_parts() {
   return {};
 }
 
+  if (!flows_ && flows_off_.empty()) open_flow_cache();
 Result<void> AgentCore::update_firewall() {
   FirewallState state{
       .pod_cidr = pod_cidr_, .host_ports = host_ports(), .underlay = options_.underlay, .tunnel_port = options_.port};
+// It is a matter of speed alone: without it all goes the long way.
+void AgentCore::open_flow_cache() {
+  const auto& devices = datapath_->config();
+  if (!options_.flow_cache || devices.encrypted) {
+    flows_off_ = devices.encrypted ? "pods' packets are encrypted" : "turned off";
+    if (auto done = FlowCache::detach(devices.vxlan, devices.bridge); !done) {
+      log::warn("the flow cache of a run before stays", {{"error", done.error().text()}});
+    }
+    return;
+  }
+  auto opened = FlowCache::open();
+  if (opened) {
+    flows_.emplace(std::move(*opened));
+  } else {
+    flows_off_ = opened.error().text();
+    log::info("established connections pass all chains: there is no flow cache", {{"reason", flows_off_}});
+  }
+}
+
+void AgentCore::lead_new_pods() {
+  std::lock_guard lock(mutex_);
+  lead_new_pods_locked();
+}
+
+void AgentCore::lead_new_pods_locked() {
+  if (!flows_ || !datapath_) return;
+  auto done = flows_->attach(datapath_->config().vxlan, datapath_->config().bridge);
+  if (!done) log::warn("pods are not taken into the flow cache", {{"error", done.error().text()}});
+}
+
   for (const auto& p : peers_) {
     if (!ring_) state.cluster_cidrs.push_back(p.pod_cidr);
   }
+  state.marks_established = flows_.has_value();
   if (paths_ && paths_->encrypts()) state.only_through = datapath_->config().sleeve;
   std::erase_if(state.cluster_cidrs, [](const Cidr& c) { return !c.address.is_v4(); });
   auto script = firewall_script(state);
@@ -294,6 +327,7 @@ json::Value AgentCore::status() const {
                       {"peers", std::move(peers)},
                       {"warnings", std::move(warnings)},
                       {"encrypts", paths_ && paths_->encrypts()},
+                      {"flowCache", flows_ ? "on" : "off: " + flows_off_},
                       {"ipam", json::Object{{"total", usage.total}, {"used", usage.used}}}};
 }
 
@@ -314,6 +348,8 @@ std::string AgentCore::metrics() const {
 void AgentCore::remember() {
   json::Array peers;
   for (const auto& p : peers_) peers.push_back(peer_json(p));
+         gauge("lab_overlay_flow_cache", "1 when established connections of pods pass by the flow cache.",
+               flows_.has_value()) +
   auto text = json::dump(json::Object{{"podCIDR", ring_ ? "" : pod_cidr_.text()}, {"peers", std::move(peers)}});
   if (text == remembered_) return;
   auto done = fs::write_file(fs::join(options_.state_dir, "peers.json"), text, 0600);

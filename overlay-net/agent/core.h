@@ -17,6 +17,7 @@
 #include "overlay-net/cni/protocol.h"
 #include "overlay-net/datapath/datapath.h"
 #include "overlay-net/datapath/firewall.h"
+#include "overlay-net/flow_cache/flow_cache.h"
 #include "overlay-net/ipam/range_allocator.h"
 #include "overlay-net/path/paths.h"
 #include "overlay-net/policy/wired_pod.h"
@@ -35,6 +36,7 @@ struct CoreOptions {
   std::string state_dir = "/var/lib/lab/overlay";
   std::string socket_path = kAgentSocket;  // written into the plugin's configuration
   std::string cni_dir = kConflistDirectory;
+  bool flow_cache = true;  // established connections of pods go past netfilter, where the kernel can do so
 };
 
 class AgentCore {
@@ -61,6 +63,8 @@ class AgentCore {
   Result<PodNetwork> add_pod(const PodRequest& request);
   Result<PodNetwork> find_pod(const std::string& container_id, const std::string& ifname);
   Result<void> remove_pod(const std::string& container_id, const std::string& ifname);
+  // Pods' devices come after add_pod() has answered: this takes new ones into the flow cache, and reconcile() does.
+  void lead_new_pods();
 
   std::vector<policy::WiredPod> wired_pods() const;  // of Kubernetes, with their addresses
 
@@ -83,6 +87,8 @@ class AgentCore {
   Result<void> open_parts();
   Result<void> update_firewall();
   void remember();
+  void open_flow_cache();
+  void lead_new_pods_locked();
   void recall();
   std::vector<HostPort> host_ports() const;
   PodNetwork network_of(const Allocation& a) const;
@@ -99,6 +105,8 @@ class AgentCore {
   Paths* paths_ = nullptr;
   std::map<std::string, std::string> next_hops_;
   std::optional<Datapath> datapath_;
+  std::optional<FlowCache> flows_;
+  std::string flows_off_;  // why there is none; "" before the first reconcile
   ReconcileReport report_;
   std::string firewall_;    // the script applied last
   std::string remembered_;  // the state file's content

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/nft/nft.h"
+#include "overlay-net/flow_cache/limits.h"
 
 namespace lab::overlay {
 namespace {
@@ -69,6 +70,13 @@ std::string firewall_script(const FirewallState& s) {
     out += "  chain untracked-in {\n    type filter hook prerouting priority raw; policy accept;\n    ip daddr " +
            tunnel + "  chain untracked-out {\n    type filter hook output priority raw; policy accept;\n    ip saddr " +
            tunnel;
+  }
+  if (s.marks_established) {
+    // After the chains that NetworkPolicies and Services have there. What none of them dropped may take the short way.
+    out +=
+        "  chain established {\n    type filter hook forward priority 10; policy accept;\n"
+        "    ct state established ct status & (snat | dnat) == 0 meta mark set meta mark | " +
+        std::to_string(LAB_ESTABLISHED_MARK) + "\n  }\n";
   }
   if (!s.only_through.empty()) {
     const std::string ways = "{ \"lo\", \"" + s.bridge + "\", \"" + s.only_through + "\" } drop\n";

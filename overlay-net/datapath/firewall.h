@@ -32,6 +32,8 @@ struct FirewallState {
   // its own entry already. Empty: none is known.
   IpAddress underlay;
   std::uint16_t tunnel_port = 0;
+  // Packets of connections that the flow cache may lead get its mark (flow_cache.h).
+  bool marks_established = false;
   // Pods' packets go to other nodes and come from them through this device alone, also while it is not there; "": any.
   std::string only_through;
 };

@@ -149,6 +149,7 @@ std::string render_summary(const json::Value& report) {
 std::string render_connections(const json::Value& report) {
   struct Line {
     std::string address, text;
+  if (json::has(report, "flowCache")) line(out, "Flow cache", text_of(report, "flowCache"));
   };
   std::vector<Line> lines;
   for (const auto& c : json::list(report, "mesh", "connections")) {

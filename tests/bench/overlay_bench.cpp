@@ -68,6 +68,7 @@ void make_ours(test::Sandbox& box, const std::string& prefix, int nodes = 2) {
       LAB_CHECK(core.reconcile());
       LAB_TRY(auto network, core.add_pod({.container_id = pod, .ifname = "eth0"}));
       LAB_CHECK(wire_pod({pod, "eth0", box.path(pod)}, network));
+      core.lead_new_pods();
       return {};
     }));
   }

@@ -33,6 +33,7 @@ const std::vector<Row>& rows() {
       {"yaml-cpp/", {"base/yaml"}, {}},
       {"netlink/", {"base/netlink"}, {"base/netlink/message.h"}},
       {"nftables/", {"base/nft"}, {}},
+      {"bpf/", {"overlay-net/flow_cache"}, {}},
       {"grpc", {"base/grpc"}, {}},
       // The messages of the container runtime interface, and no others.
       {"cri.pb.h", {"orchestrator/agent"}, {"orchestrator/agent/cri_convert.h"}},
