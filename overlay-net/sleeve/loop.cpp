@@ -93,7 +93,24 @@ void Sleeve::Loop::run() {
     // What goes out first: acknowledgements in it keep the other side going.
     if (wait[0].revents) pump_tun();
     if (wait[1].revents) pump_udp();
+    if (busy_poll_.worthwhile()) look_on(due);
   }
+}
+
+// Whoever else wants this processor has it in between.
+void Sleeve::Loop::look_on(TimePoint until_at_most) {
+  bool came = false;
+  for (auto until = std::chrono::steady_clock::now() + BusyPoll::kPatience; !stop_ && !waiting_;) {
+    std::this_thread::yield();
+    const bool out = pump_tun(), in = pump_udp();
+    const auto now = std::chrono::steady_clock::now();
+    if (out || in) {
+      came = true;
+      until = now + BusyPoll::kPatience;
+    }
+    if (now >= std::min(until, until_at_most)) break;
+  }
+  busy_poll_.note(came);
 }
 
 // Somebody deleted the device. Who routes packets to it sees that it is another one.

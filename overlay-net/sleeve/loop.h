@@ -11,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "overlay-net/sleeve/busy_poll.h"
 #include "overlay-net/sleeve/frame.h"
 #include "overlay-net/sleeve/peers.h"
 #include "overlay-net/sleeve/reassembly.h"
@@ -39,6 +40,7 @@ class Sleeve::Loop {
 
   class Lock;  // of the outside: takes turns with the loop
   void run();
+  void look_on(TimePoint until_at_most);
   void wake();
   void remake_tun();
   bool encrypts() const { return options.authenticator != nullptr; }
@@ -114,6 +116,7 @@ class Sleeve::Loop {
   std::vector<Session::Part> parts_;
   std::vector<iovec> vectors_;
   TimePoint next_tick_{};
+  BusyPoll busy_poll_;
   std::string stopped_;  // why there is no TUN device any more; "" while there is
 };
 

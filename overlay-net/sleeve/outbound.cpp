@@ -12,16 +12,12 @@ namespace lab::overlay {
 using wire::Head;
 using wire::Kind;
 
-// Reads until the frame buffer is full or nothing is left. True when there may be more.
+// Reads until the frame buffer is full or nothing is left. True when anything came.
 bool Sleeve::Loop::pump_tun() {
   std::size_t used = 0;
-  bool more = true;
   for (int i = 0; i < 128 && used + kMaxFrame <= kFrameBytes; ++i) {
     const auto n = ::read(tun_, &frames_[used], kMaxFrame);
-    if (n <= 0) {
-      more = false;
-      break;
-    }
+    if (n <= 0) break;
     Bytes bytes(&frames_[used], static_cast<std::size_t>(n));
     used += (bytes.size() + 63) / 64 * 64;
     if (auto frame = parse(bytes)) {
@@ -31,7 +27,7 @@ bool Sleeve::Loop::pump_tun() {
     }
   }
   flush_out();
-  return more;
+  return used > 0;
 }
 
 void Sleeve::Loop::send_frame(const Frame& frame) {
