@@ -102,6 +102,21 @@ Array netpol_cells(const Value& n, WallTime now) {
   return Array{Value(format_selector(json::at(n, "spec", "podSelector"))), Value(age(n, now))};
 }
 
+Array ipaddress_cells(const Value& a, WallTime now) {
+  const Value& parent = json::at(a, "spec", "parentRef");
+  std::string text(json::str(parent, "resource"));
+  if (auto group = json::str(parent, "group"); !group.empty()) text += "." + std::string(group);
+  for (const char* key : {"namespace", "name"})
+    if (auto part = json::str(parent, key); !part.empty()) text += "/" + std::string(part);
+  return Array{Value(text), Value(age(a, now))};
+}
+
+Array servicecidr_cells(const Value& c, WallTime now) {
+  std::vector<std::string> cidrs;
+  for (const auto& cidr : json::list(c, "spec", "cidrs")) cidrs.emplace_back(json::as_str(cidr));
+  return Array{Value(join(cidrs)), Value(age(c, now))};
+}
+
 }  // namespace
 
 std::vector<Printer> network_printers() {
@@ -111,6 +126,8 @@ std::vector<Printer> network_printers() {
       {"networking.k8s.io", "Ingress", {"Class", "Hosts", "Address", "Ports", "Age"}, ingress_cells},
       {"networking.k8s.io", "IngressClass", {"Controller", "Parameters", "Age"}, ingressclass_cells},
       {"networking.k8s.io", "NetworkPolicy", {"Pod-Selector", "Age"}, netpol_cells},
+      {"networking.k8s.io", "IPAddress", {"ParentRef", "Age"}, ipaddress_cells},
+      {"networking.k8s.io", "ServiceCIDR", {"CIDRs", "Age"}, servicecidr_cells},
   };
 }
 

@@ -148,6 +148,27 @@ json::Value without_mutable_fields(const json::Value& spec, bool images, bool re
   return out;
 }
 
+// A resize neither takes a limit or request away nor touches anything but cpu and memory.
+void validate_resize(const json::Value& old, const json::Value& now, Findings& out) {
+  const FieldPath at("spec");
+  for (std::string_view list : {"containers", "initContainers"}) {
+    const auto &before = json::list(old, list), &after = json::list(now, list);
+    const FieldPath list_at(at, list);
+    for (std::size_t i = 0; i < std::min(before.size(), after.size()); ++i)
+      for (std::string_view what : {"limits", "requests"}) {
+        const FieldPath container(list_at, i), resources(container, "resources"), field(resources, what);
+        const auto &was = json::map(before[i], "resources", what), &is = json::map(after[i], "resources", what);
+        for (const auto& [name, amount] : was)
+          if (!is.contains(name)) out.forbidden(field, "resource " + std::string(what) + " cannot be removed");
+        for (const auto& [name, amount] : is) {
+          const auto* had = was.if_contains(name);
+          if ((!had || *had != amount) && name != "cpu" && name != "memory")
+            out.forbidden(field, "only cpu and memory resources are mutable");
+        }
+      }
+  }
+}
+
 // Each old toleration is still there; its tolerationSeconds may have changed.
 bool tolerations_only_added(const json::Value& old, const json::Value& now) {
   auto same = [](const json::Value& a, const json::Value& b) {
@@ -158,6 +179,40 @@ bool tolerations_only_added(const json::Value& old, const json::Value& now) {
   return std::ranges::all_of(json::list(old, "spec", "tolerations"), [&](const auto& t) {
     return std::ranges::any_of(list, [&](const auto& other) { return same(t, other); });
   });
+}
+
+// "kernel.shm_rmid_forced", "net/ipv4.conf.all": lower case words with - and _ inside, joined by . or /.
+bool is_sysctl_name(std::string_view name) {
+  if (name.empty() || name.size() > 253) return false;
+  auto word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (word(name[i])) continue;
+    const bool inside = i > 0 && i + 1 < name.size() && word(name[i + 1]);
+    const bool joins = (name[i] == '.' || name[i] == '/') && inside && word(name[i - 1]);
+    const bool within = (name[i] == '-' || name[i] == '_') && inside && name[i - 1] != '.' && name[i - 1] != '/';
+    const bool repeated = (name[i] == '-' || name[i] == '_') && i > 0 && i + 1 < name.size() &&
+                          (word(name[i - 1]) || name[i - 1] == '-' || name[i - 1] == '_') &&
+                          (word(name[i + 1]) || name[i + 1] == '-' || name[i + 1] == '_');
+    if (!joins && !within && !repeated) return false;
+  }
+  return true;
+}
+
+void validate_sysctls(const FieldPath& at, const json::Array& sysctls, Findings& out) {
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < sysctls.size(); ++i) {
+    const FieldPath item(at, i);
+    const FieldPath below(item, "name");
+    const auto name = json::str(sysctls[i], "name");
+    if (name.empty())
+      out.required(below);
+    else if (!is_sysctl_name(name))
+      out.invalid(below, json::Value(name),
+                  "must have at most 253 characters and match regex "
+                  "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*([a-z0-9][-_a-z0-9]*)?[a-z0-9]$");
+    else if (!names.insert(name).second)
+      out.duplicate(below, json::Value(name));
+  }
 }
 
 }  // namespace
@@ -197,6 +252,8 @@ void validate_pod_spec(const FieldPath& at, const json::Value& spec, Findings& o
   for (std::string_view key : {"serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"})
     if (const auto name = json::str(spec, key); !name.empty())
       out.problem(FieldPath(at, key), name, dns1123_subdomain_problem(name));
+  const FieldPath security(at, "securityContext");
+  validate_sysctls(FieldPath(security, "sysctls"), json::list(spec, "securityContext", "sysctls"), out);
   validate_scheduling(at, spec, out);
 }
 
@@ -225,6 +282,7 @@ void validate_pod_update(const Change& change, Findings& out) {
   if (!resize && !change.subresource.empty()) return;
   if (json::list(old, "containers").size() != json::list(now, "containers").size())
     return out.forbidden(FieldPath(at, "containers"), "pod updates may not add or remove containers");
+  if (resize) validate_resize(old, now, out);
   const auto& before = json::at(old, "activeDeadlineSeconds");
   const auto& after = json::at(now, "activeDeadlineSeconds");
   if (before.is_number() && (!after.is_number() || json::as_int(after) > json::as_int(before)))

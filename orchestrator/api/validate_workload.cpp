@@ -151,8 +151,15 @@ void job_spec(const FieldPath& at, const json::Value& spec, bool with_selector, 
     out.not_negative(FieldPath(at, key), json::at(spec, key));
   if (const auto mode = json::str(spec, "completionMode"); !mode.empty())
     out.one_of(FieldPath(at, "completionMode"), mode, {"Indexed", "NonIndexed"});
-  if (json::str(spec, "completionMode") == "Indexed" && !json::has(spec, "completions"))
+  const bool indexed = json::str(spec, "completionMode") == "Indexed";
+  if (indexed && !json::has(spec, "completions"))
     out.required(FieldPath(at, "completions"), "when completion mode is Indexed");
+  if (!indexed)
+    for (std::string_view key : {"successPolicy", "backoffLimitPerIndex"})
+      if (json::has(spec, key))
+        out.invalid(FieldPath(at, key), json::at(spec, key), "requires indexed completion mode");
+  if (json::has(spec, "maxFailedIndexes") && !json::has(spec, "backoffLimitPerIndex"))
+    out.required(FieldPath(at, "backoffLimitPerIndex"), "when maxFailedIndexes is specified");
   const FieldPath template_at(at, "template");
   const FieldPath pod_spec(template_at, "spec");
   if (with_selector)
@@ -173,7 +180,8 @@ void job(const Change& c, Findings& out) {
   const bool indexed = json::str(spec, "completionMode") == "Indexed";
   const bool scaled = json::at(spec, "completions") == json::at(spec, "parallelism");
   if (!indexed || !scaled) validate_unchanged(c, {"spec", "completions"}, out);
-  for (std::string_view key : {"completionMode", "podFailurePolicy", "backoffLimitPerIndex", "manualSelector"})
+  for (std::string_view key :
+       {"completionMode", "podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "managedBy", "manualSelector"})
     validate_unchanged(c, {"spec", key}, out);
   // A job that is suspended and has never started may still be told where and how big its pods run.
   json::Value before = json::at(old, "template"), now = json::at(spec, "template");

@@ -93,6 +93,7 @@ Task<Result<void>> JobController::release_orphans(std::string key) {
 Task<Result<void>> JobController::reconcile(std::string key) {
   ObjectPtr job = jobs_.get(key);
   if (!job) co_return co_await release_orphans(key);
+  if (managed_elsewhere(*job)) co_return Result<void>();
   auto selector = api::LabelSelector::from_object(json::at(*job, "spec", "selector"));
   if (!selector) co_return std::unexpected(std::move(selector).error());
   ClaimRequest request{res::jobs, res::pods,
@@ -119,9 +120,8 @@ Task<Result<void>> JobController::reconcile(std::string key) {
   Result<void> managed;
   bool ending = is_true(status, "FailureTarget") || is_true(status, "SuccessCriteriaMet");
   auto failure = job_failure(*job, counts, now);
-  if (!ending && job_succeeded(*job, counts)) {
-    put_job_condition(status, "SuccessCriteriaMet", true, "CompletionsReached",
-                      "Reached expected number of succeeded pods", now);
+  if (auto success = job_success(*job, counts); !ending && success) {
+    put_job_condition(status, "SuccessCriteriaMet", true, success->reason, success->message, now);
     ending = true;
   } else if (!ending && failure) {
     put_job_condition(status, "FailureTarget", true, failure->reason, failure->message, now);
@@ -163,7 +163,8 @@ void JobController::put_end(const json::Value& job, const JobCounts& counts, jso
   WallTime now = context_.now();
   if (!counts.active.empty() || counts.terminating > 0) return;
   if (is_true(status, "SuccessCriteriaMet") && !is_true(status, "Complete")) {
-    put_job_condition(status, "Complete", true, "CompletionsReached", "Reached expected number of succeeded pods", now);
+    const auto why = *condition_in(json::list(status, "conditions"), "SuccessCriteriaMet");
+    put_job_condition(status, "Complete", true, json::str(why, "reason"), json::str(why, "message"), now);
     json::set(status, api::format_time(now), "completionTime");
     context_.events.event(job, "Normal", "Completed", "Job completed");
   } else if (is_true(status, "FailureTarget") && !is_true(status, "Failed")) {
@@ -191,10 +192,12 @@ Task<Result<void>> JobController::manage(ObjectPtr job, JobCounts counts) {
              std::pair(pod_ready(*b), -created_at(*b).time_since_epoch().count());
     });
     counts.active.resize(static_cast<std::size_t>(-difference));
+    // Without the finalizer they are no failures: it was the Job that let them go.
+    LAB_CO_CHECK(co_await release_finalizers(counts.active));
     co_return co_await delete_pods(job, std::move(counts.active));
   }
   if (difference == 0) co_return Result<void>();
-  if (counts.last_failure) {
+  if (counts.last_failure && !limits_per_index(*job)) {
     WallTime due = *counts.last_failure + std::chrono::duration_cast<seconds>(job_backoff(counts.failed));
     if (due > context_.now()) {
       queue_.add_after(client::key_of(*job), due - context_.now() + std::chrono::milliseconds(10));
@@ -204,12 +207,20 @@ Task<Result<void>> JobController::manage(ObjectPtr job, JobCounts counts) {
   auto count = static_cast<std::size_t>(std::min<std::int64_t>(difference, 500));
   std::vector<std::int64_t> indexes;
   if (is_indexed(*job)) {
-    indexes = free_indexes(*job, counts, count);
+    std::optional<WallTime> next;
+    indexes = free_indexes(*job, counts, count, context_.now(), &next);
     count = indexes.size();
+    if (next) queue_.add_after(client::key_of(*job), *next - context_.now() + std::chrono::milliseconds(10));
   }
   auto make = [&](std::size_t i) {
     auto index = indexes.empty() ? std::nullopt : std::optional(indexes[i]);
-    return create_pod(context_, pods_, job, pod_for(*job, index));
+    auto pod = pod_for(*job, index);
+    if (index && limits_per_index(*job)) {
+      auto failed = counts.index_failures.find(*index);
+      auto before = failed == counts.index_failures.end() ? 0 : failed->second.count;
+      json::set(pod, std::to_string(before), "metadata", "annotations", kIndexFailures);
+    }
+    return create_pod(context_, pods_, job, std::move(pod));
   };
   co_return co_await slow_start(count, make);
 }
@@ -272,6 +283,7 @@ Task<Result<json::Value>> JobController::count_and_release(ObjectPtr job, JobCou
       json::set(status, std::move(uncounted), "uncountedTerminatedPods", kind);
   }
   if (is_indexed(*job)) json::set(status, format_indexes(counts.completed_indexes), "completedIndexes");
+  if (limits_per_index(*job)) json::set(status, format_indexes(counts.failed_indexes), "failedIndexes");
   // Complete and Failed are final: the counters must have settled before.
   bool unsettled = !json::map(status, "uncountedTerminatedPods").empty();
   if (!unsettled) put_end(*job, counts, status);

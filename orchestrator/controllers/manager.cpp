@@ -18,8 +18,10 @@
 #include "orchestrator/controllers/namespace.h"
 #include "orchestrator/controllers/node_ipam.h"
 #include "orchestrator/controllers/node_lifecycle.h"
+#include "orchestrator/controllers/persistent_volume.h"
 #include "orchestrator/controllers/pod_gc.h"
 #include "orchestrator/controllers/replicaset.h"
+#include "orchestrator/controllers/resource_quota.h"
 #include "orchestrator/controllers/serviceaccount.h"
 #include "orchestrator/controllers/statefulset.h"
 
@@ -116,6 +118,10 @@ constexpr Row kRows[] = {
        options.quarantine = o.pod_gc_quarantine;
        return make<PodGcController>(c, options);
      }},
+    {"persistentvolume-binder", "persistentvolume-controller",
+     [](Context& c, const ManagerOptions&) { return make<PersistentVolumeController>(c); }},
+    {"resourcequota", "resourcequota-controller",
+     [](Context& c, const ManagerOptions&) { return make<ResourceQuotaController>(c); }},
     {"garbage-collector", "garbage-collector-controller",
      [](Context& c, const ManagerOptions&) { return make<GarbageCollector>(c, GarbageCollector::Options{}); }},
 };

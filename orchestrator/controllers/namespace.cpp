@@ -76,14 +76,17 @@ Task<Result<void>> NamespaceController::reconcile(std::string name) {
 Task<Result<NamespaceController::Remains>> NamespaceController::empty(std::string name) {
   Remains remains;
   LAB_CO_TRY(auto kinds, co_await discover(context_.client, &remains.undiscovered));
-  // Events go last: they tell what happened to the rest.
-  std::vector<Discovered> now, last;
+  // Pods go first, and the rest only when they are gone: what runs is never without what protects or configures it
+  // (KEP-5080). Events go last: they tell what happened to the rest.
+  std::vector<Discovered> pods, now, last;
   for (auto& kind : kinds) {
     if (!kind.namespaced || !kind.can("deletecollection") || !kind.can("list")) continue;
-    (kind.plural == "events" ? last : now).push_back(std::move(kind));
+    const bool pod = kind.plural == "pods" && kind.group.empty();
+    (pod ? pods : kind.plural == "events" ? last : now).push_back(std::move(kind));
   }
   std::map<std::string, std::int64_t> finalizers;
-  for (auto* wave : {&now, &last}) {
+  for (auto* wave : {&pods, &now, &last}) {
+    if (wave == &now && !remains.empty()) break;
     std::vector<Task<Emptied>> tasks;
     for (const auto& kind : *wave) tasks.push_back(empty_one(context_.client, kind, name));
     auto results = co_await run_parallel(std::move(tasks), 8);

@@ -126,6 +126,7 @@ Task<Result<void>> StatefulSetController::reconcile(std::string key) {
 
 Task<Result<void>> StatefulSetController::manage(View& view) {
   bool wait = false;
+  LAB_CO_CHECK(co_await own_claims(view));
   LAB_CO_CHECK(co_await grow(view, wait));
   if (!wait) LAB_CO_CHECK(co_await shrink(view, wait));
   if (!wait && !is_on_delete(*view.set)) LAB_CO_CHECK(co_await roll(view));
@@ -208,6 +209,46 @@ Task<Result<void>> StatefulSetController::ensure_claims(const json::Value& set, 
     else if (made.error().code != Code::kAlreadyExists)
       co_return std::unexpected(std::move(made).error());
   }
+  co_return Result<void>();
+}
+
+// persistentVolumeClaimRetentionPolicy (KEP-1847): a claim that is to go with the set, or with a pod that is scaled
+// away, is owned by it, and the garbage collector does the rest.
+Task<Result<void>> StatefulSetController::own_claims(View& view) {
+  const json::Value& set = *view.set;
+  auto deletes = [&](const char* when) {
+    return json::str(set, "spec", "persistentVolumeClaimRetentionPolicy", when) == "Delete";
+  };
+  for (const auto* group : {&view.wanted, &view.condemned})
+    for (const auto& [ordinal, pod] : *group) {
+      const bool with_pod = group == &view.condemned && pod && deletes("whenScaled");
+      const bool with_set = !with_pod && deletes("whenDeleted");
+      const std::string pod_of_claim = pod_name(set, ordinal);
+      for (const auto& pattern : json::list(set, "spec", "volumeClaimTemplates")) {
+        ObjectPtr claim = claims_.get(ns_of(set) + "/" + name_of(pattern) + "-" + pod_of_claim);
+        if (!claim || is_terminating(*claim)) continue;
+        json::Array owners;
+        for (const auto& owner : json::list(*claim, "metadata", "ownerReferences")) {
+          const bool ours = json::str(owner, "uid") == uid_of(set) ||
+                            (json::str(owner, "kind") == "Pod" && json::str(owner, "name") == pod_of_claim);
+          if (!ours) owners.push_back(owner);
+        }
+        auto own = [&](json::Value reference) {
+          for (const char* flag : {"controller", "blockOwnerDeletion"}) json::erase(reference, flag);
+          owners.push_back(std::move(reference));
+        };
+        if (with_set) own(controller_ref(res::statefulsets, set));
+        if (with_pod) own(controller_ref(res::pods, *pod));
+        if (owners == json::list(*claim, "metadata", "ownerReferences")) continue;
+        json::Value next = *claim;
+        json::set(next, std::move(owners), "metadata", "ownerReferences");
+        auto written = co_await context_.client.update(res::persistentvolumeclaims, ns_of(set), std::move(next));
+        if (written)
+          claims_.observe(std::move(*written));
+        else if (written.error().code != Code::kNotFound)
+          co_return std::unexpected(std::move(written).error());
+      }
+    }
   co_return Result<void>();
 }
 

@@ -25,6 +25,7 @@ class StatefulSetController final : public QueueController {
   Task<Result<void>> roll(View& view);
   Task<Result<void>> start_pod(View& view, std::int64_t ordinal);
   Task<Result<void>> ensure_claims(const json::Value& set, std::string pod_name);
+  Task<Result<void>> own_claims(View& view);
   Task<Result<void>> update_status(View& view);
   View look(client::ObjectPtr set, RevisionHistory history) const;
   bool available(const json::Value& set, const json::Value& pod) const;

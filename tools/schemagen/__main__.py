@@ -31,6 +31,15 @@ UNUSED = {f"{META}.Timestamp", f"{META}.TypeMeta"}
 SKIP = re.compile(r"alpha|/extensions/|/imagepolicy/|/apps/v1beta|/autoscaling/v2beta|/batch/v1beta|"
                   r"/flowcontrol/v1beta[12]|/apiserverinternal/|/storagemigration/")
 
+# Types of a beta that a later release serves in v1 as they are. What v1 has changed stands in an overlay.
+GRADUATED = {
+    "k8s.io/api/networking/v1beta1": r"(IPAddress|ServiceCIDR)(List|Spec|Status)?|ParentReference",
+    "k8s.io/api/storage/v1beta1": r"VolumeAttributesClass(List)?",
+    "k8s.io/api/admissionregistration/v1alpha1":
+        r"MutatingAdmissionPolicy(Binding)?(List|Spec)?|Mutation|ApplyConfiguration|JSONPatch",
+    "k8s.io/api/resource/v1beta1": r"(?!BasicDevice$|Device$|DeviceRequest$).*",
+}
+
 
 class Generator:
     def __init__(self, root):
@@ -49,6 +58,33 @@ class Generator:
             if not SKIP.search(path):
                 for message in proto.read(os.path.join(self.root, path, "generated.proto")):
                     self.add(path, message)
+
+    def graduate(self, path, wanted):
+        types, kinds = len(self.types), len(self.kinds)
+        for message in proto.read(os.path.join(self.root, path, "generated.proto")):
+            if re.fullmatch(wanted, message.name.rsplit(".", 1)[1]):
+                self.add(path, message)
+        old = path.rsplit("/", 1)[1]
+        package = path.replace("k8s.io/", "k8s.io.", 1).replace("/", ".")
+        stable = package[:-len(old)] + "v1"
+
+        def renamed(name):
+            return stable + name[len(package):] if name.startswith(package + ".") else name
+        for t in self.types[types:]:
+            t["name"] = renamed(t["name"])
+            for f in t["fields"]:
+                f["message"], f["go_type"] = renamed(f["message"]), f["go_type"].replace(old + ".", "v1.")
+        self.kinds[kinds:] = [(group, "v1", short, renamed(name)) for group, _, short, name in self.kinds[kinds:]]
+
+    def extend(self, name, fields):
+        """Fields that a later release added to a type."""
+        found = [t for t in self.types if t["name"] == name]
+        if not found:
+            raise SystemExit(f"schemagen: an overlay extends {name}, which is not there")
+        taken = {f["number"] for f in found[0]["fields"]} - {0}
+        if twice := taken & {f["number"] for f in fields}:
+            raise SystemExit(f"schemagen: {name} has fields {twice} already")
+        found[0]["fields"] += fields
 
     def add(self, path, message):
         short = message.name.rsplit(".", 1)[1]
@@ -170,10 +206,14 @@ def main():
     args = parser.parse_args()
     generator = Generator(args.gocode)
     generator.run()
+    for path, wanted in GRADUATED.items():
+        generator.graduate(path, wanted)
     for path in args.overlay:
-        types, kinds = overlay.read(path, type_meta_field)
+        types, kinds, extensions = overlay.read(path, type_meta_field)
         generator.types += types
         generator.kinds += kinds
+        for name, fields in extensions:
+            generator.extend(name, fields)
     known = {t["name"] for t in generator.types}
     missing = {f["message"] for t in generator.types for f in t["fields"] if f["message"]} - known
     if missing:

@@ -9,7 +9,8 @@
       metadata: 1 ObjectMeta omit optional
       labels: 2 map<string> omit
 
-`kind` has apiVersion and kind and is served; `type` is a part of others. A field is `name: number type words...`, the
+`kind` has apiVersion and kind and is served; `type` is a part of others; `extend` adds fields to a type that a package
+carries. A field is `name: number type words...`, the
 type a scalar, a special form (quantity, time, json, ...), another type, `[]type` or `map<type>`. Words: omit (omitempty),
 ptr, optional (not required in OpenAPI), merge=KEY (strategic merge), set, atomic, keys=a,b (list type map),
 default=JSON, enum=a|b. Comment lines directly above document a type or field.
@@ -23,7 +24,7 @@ import proto
 
 def read(path, type_meta_field):
     package = group = ""
-    names, types, kinds, comments, current = {}, [], [], [], None
+    names, types, kinds, extensions, comments, current = {}, [], [], [], [], None
     for number, line in enumerate(open(path, encoding="utf-8"), 1):
         text = line.strip()
         if text.startswith("#"):
@@ -40,12 +41,15 @@ def read(path, type_meta_field):
             if match[1] == "kind":
                 kinds.append((group, package.rsplit(".", 1)[1], match[2], current["name"]))
                 current["fields"] += [type_meta_field("kind"), type_meta_field("apiVersion")]
+        elif match := re.match(r"extend (\w+)$", text):
+            current = {"fields": []}
+            extensions.append((f"{package}.{match[1]}", current["fields"]))
         elif match := re.match(r"(\S+): (\d+) (\S+)(.*)$", text):
             current["fields"].append(field(match, names, package, " ".join(comments), f"{path}:{number}"))
         elif text:
             raise SystemExit(f"{path}:{number}: not understood: {text}")
         comments = []
-    return types, kinds
+    return types, kinds, extensions
 
 
 def field(match, names, package, doc, where):

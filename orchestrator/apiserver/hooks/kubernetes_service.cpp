@@ -1,4 +1,5 @@
 // Service default/kubernetes: how Pods reach the API server.
+#include "orchestrator/api/time.h"
 #include "orchestrator/apiserver/hooks/policy.h"
 #include "orchestrator/apiserver/hooks/ranges.h"
 
@@ -80,10 +81,35 @@ Task<Result<void>> ensure(const ObjectReader& reader, ObjectWriter& writer, Valu
   co_return Result<void>();
 }
 
+// The range that Services get their addresses of, as an object (KEP-1880). Others may be made; none is allocated from.
+Task<Result<void>> ensure_service_cidr(const ObjectReader& reader, ObjectWriter& writer, std::string cidr) {
+  auto kind = api::find_kind("networking.k8s.io", "v1", "servicecidrs");
+  if (reader.get(*kind, "", "kubernetes")) co_return Result<void>();
+  Value range = Object{{"apiVersion", "networking.k8s.io/v1"}, {"kind", "ServiceCIDR"}};
+  json::set(range, "kubernetes", "metadata", "name");
+  json::set(range, list_of(Value(cidr)), "spec", "cidrs");
+  auto made = co_await writer.create(kind, std::move(range));
+  if (!made && made.error().code == Code::kAlreadyExists) co_return Result<void>();
+  if (!made) co_return std::unexpected(std::move(made.error()));
+  ObjectWriter::Change ready = [now = Loop::current()->wall()](Value& object) -> Result<void> {
+    Object condition{{"type", "Ready"},
+                     {"status", "True"},
+                     {"reason", ""},
+                     {"message", "Kubernetes Service CIDR is ready"},
+                     {"lastTransitionTime", api::format_time(now)}};
+    json::set(object, list_of(std::move(condition)), "status", "conditions");
+    return {};
+  };
+  auto told = co_await writer.mutate(kind, "", "kubernetes", std::move(ready), "status");
+  if (!told) co_return std::unexpected(std::move(told.error()));
+  co_return Result<void>();
+}
+
 }  // namespace
 
 Task<Result<void>> keep_kubernetes_service(const ObjectReader& reader, ObjectWriter& writer, OwnAddress own) {
   LAB_CO_TRY(auto network, Network::parse(own.service_cidr));
+  LAB_CO_CHECK(co_await ensure_service_cidr(reader, writer, own.service_cidr));
   // The Service's own fields belong to whoever changes them; only its existence is kept.
   LAB_CO_CHECK(co_await ensure(reader, writer, service(network, own.port), {}));
   if (own.addresses.empty()) co_return Result<void>();

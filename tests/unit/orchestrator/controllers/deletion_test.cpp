@@ -42,6 +42,26 @@ TEST_F(DeletionTest, ANamespaceGoesWithAllItHolds) {
   run(body);
 }
 
+TEST_F(DeletionTest, PodsOfANamespaceGoBeforeTheRest) {
+  auto body = [this]() -> Task<void> {
+    co_await ensure_namespace("shop");
+    co_await create(res::configmaps, "shop", config_map("settings"));
+    co_await create(res::pods, "shop", parse(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"held",
+      "finalizers":["example.com/hold"]},"spec":{"containers":[{"name":"c","image":"i"}]}})"));
+    EXPECT_TRUE(co_await client_->remove(res::namespaces, "", "shop"));
+    auto told = [this]() -> Task<bool> {
+      co_return condition_is(co_await get(res::namespaces, "", "shop"), "NamespaceContentRemaining");
+    };
+    EXPECT_TRUE(co_await until(told));
+    EXPECT_TRUE(is_terminating(co_await get(res::pods, "shop", "held")));
+    auto kept = co_await get(res::configmaps, "shop", "settings");
+    EXPECT_FALSE(kept.is_null() || is_terminating(kept));
+    co_await patch(res::pods, "shop", "held", R"({"metadata":{"finalizers":null}})");
+    EXPECT_TRUE(co_await until_gone(res::namespaces, "", "shop"));
+  };
+  run(body);
+}
+
 TEST_F(DeletionTest, ANamespaceWaitsForFinalizersAndTellsWhich) {
   auto body = [this]() -> Task<void> {
     co_await create(res::namespaces, "", parse(R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}})"));

@@ -115,5 +115,53 @@ TEST_F(JobTest, FinishedJobsGoAfterTheirTime) {
   run(body);
 }
 
+TEST_F(JobTest, OneRuleOfItsSuccessPolicyIsEnough) {
+  auto body = [this]() -> Task<void> {
+    nodes_->fate = [](const json::Value& pod) {
+      return annotation_of(pod, kCompletionIndex) == "1" ? "Succeeded" : "Running";
+    };
+    co_await create(res::jobs, "default", job("some", R"("completions":3,"parallelism":3,"completionMode":"Indexed",
+      "successPolicy":{"rules":[{"succeededCount":1}]},)"));
+    EXPECT_TRUE(co_await until_condition("some", "Complete"));
+    auto done = co_await get(res::jobs, "default", "some");
+    EXPECT_EQ(json::str(*find_condition(done, "Complete"), "reason"), "SuccessPolicy");
+    EXPECT_EQ(json::str(done, "status", "completedIndexes"), "1");
+    EXPECT_EQ((co_await list(res::pods, "default")).size(), 1u);
+  };
+  run(body);
+}
+
+TEST_F(JobTest, AnIndexThatFailsLetsTheOthersFinish) {
+  auto body = [this]() -> Task<void> {
+    nodes_->fate = [](const json::Value& pod) {
+      return annotation_of(pod, kCompletionIndex) == "0" ? "Failed" : "Succeeded";
+    };
+    co_await create(res::jobs, "default", job("most", R"("completions":3,"parallelism":1,"completionMode":"Indexed",
+      "backoffLimitPerIndex":0,)"));
+    EXPECT_TRUE(co_await until_condition("most", "Failed"));
+    auto done = co_await get(res::jobs, "default", "most");
+    EXPECT_EQ(json::str(*find_condition(done, "Failed"), "reason"), "FailedIndexes");
+    EXPECT_EQ(json::str(done, "status", "failedIndexes"), "0");
+    EXPECT_EQ(json::str(done, "status", "completedIndexes"), "1,2");
+  };
+  run(body);
+}
+
+TEST_F(JobTest, PodsItLetsGoAreNoFailures) {
+  auto body = [this]() -> Task<void> {
+    co_await create(res::jobs, "default", job("nap", R"("parallelism":2,"completions":2,"backoffLimit":0,)"));
+    auto two = [this]() -> Task<bool> { co_return (co_await list(res::pods, "default")).size() == 2; };
+    EXPECT_TRUE(co_await until(two));
+    co_await patch(res::jobs, "default", "nap", R"({"spec":{"suspend":true}})");
+    auto none = [this]() -> Task<bool> { co_return (co_await list(res::pods, "default")).empty(); };
+    EXPECT_TRUE(co_await until(none));
+    nodes_->fate = [](const json::Value&) { return "Succeeded"; };
+    co_await patch(res::jobs, "default", "nap", R"({"spec":{"suspend":false}})");
+    EXPECT_TRUE(co_await until_condition("nap", "Complete"));
+    EXPECT_EQ(json::num(co_await get(res::jobs, "default", "nap"), "status", "failed"), 0);
+  };
+  run(body);
+}
+
 }  // namespace
 }  // namespace lab::controllers

@@ -101,6 +101,21 @@ TEST_F(StatefulTest, EveryPodHasItsClaim) {
   run(body);
 }
 
+TEST_F(StatefulTest, ClaimsGoWithTheSetOrWithAPodThatIsScaledAway) {
+  auto body = [this]() -> Task<void> {
+    co_await create(res::statefulsets, "default", stateful_set(2, R"("persistentVolumeClaimRetentionPolicy":{
+      "whenDeleted":"Delete","whenScaled":"Delete"},"volumeClaimTemplates":[{"metadata":{"name":"data"},"spec":{
+      "accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}],)"));
+    EXPECT_TRUE(co_await until_status(res::statefulsets, "db", "availableReplicas", 2));
+    co_await patch(res::statefulsets, "default", "db", R"({"spec":{"replicas":1}})");
+    EXPECT_TRUE(co_await until_gone(res::persistentvolumeclaims, "default", "data-db-1"));
+    EXPECT_FALSE((co_await get(res::persistentvolumeclaims, "default", "data-db-0")).is_null());
+    EXPECT_TRUE(co_await client_->remove(res::statefulsets, "default", "db"));
+    EXPECT_TRUE(co_await until_gone(res::persistentvolumeclaims, "default", "data-db-0"));
+  };
+  run(body);
+}
+
 TEST_F(StatefulTest, ACronJobStartsAJobAndKeepsItsHistoryShort) {
   auto body = [this]() -> Task<void> {
     nodes_->fate = [](const json::Value&) { return "Succeeded"; };
