@@ -194,17 +194,17 @@ Task<void> OverlayAgent::serve(http::Request request, http::ResponseWriter& writ
   if (!is_report && !is_metrics) {
     const bool wires = request.method == "POST";
     co_await serve_agent_api(core_, policy_.get(), std::move(request), writer);
-    co_return;
-  }
-  Loop& here = *Loop::current();
-  std::string body;
-  co_await resume_on(*loop_);
     if (wires) {
       loop_->post([this] {
         new_pods_ = true;
         wired_.notify();
       });
     }
+    co_return;
+  }
+  Loop& here = *Loop::current();
+  std::string body;
+  co_await resume_on(*loop_);
   if (is_report) {
     body = json::dump(report());
   } else {
@@ -245,6 +245,20 @@ Task<void> OverlayAgent::keep_reconciled(std::stop_token stop) {
   }
 }
 
+// The plugin makes a pod's device once it has been answered, within milliseconds where the machine is not busy. Until
+// it is found, the pod's connections take the long way.
+Task<void> OverlayAgent::lead_new_pods(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    if (!new_pods_) co_await wired_.wait(stop);
+    new_pods_ = false;
+    for (auto pause : {200, 1000, 4000}) {
+      co_await sleep_for(std::chrono::milliseconds(pause), stop);
+      if (stop.stop_requested()) co_return;
+      core_.lead_new_pods();
+    }
+  }
+}
+
 Task<Result<void>> OverlayAgent::publish() {
   if (!nodes_ || !nodes_->synced()) co_return Result<void>{};
   auto node = nodes_->get(options_.core.node_name);
@@ -265,20 +279,6 @@ Task<Result<void>> OverlayAgent::publish() {
 
 Result<void> OverlayAgent::clean_up(const std::string& cni_dir) {
   LAB_CHECK(remove_conflist(cni_dir));
-// The plugin makes a pod's device once it has been answered, within milliseconds where the machine is not busy. Until
-// it is found, the pod's connections take the long way.
-Task<void> OverlayAgent::lead_new_pods(std::stop_token stop) {
-  while (!stop.stop_requested()) {
-    if (!new_pods_) co_await wired_.wait(stop);
-    new_pods_ = false;
-    for (auto pause : {200, 1000, 4000}) {
-      co_await sleep_for(std::chrono::milliseconds(pause), stop);
-      if (stop.stop_requested()) co_return;
-      core_.lead_new_pods();
-    }
-  }
-}
-
   LAB_CHECK(policy::PolicyAgent::clean_up());
   LAB_CHECK(Datapath::clean_up());
   return remove_firewall();

@@ -122,10 +122,10 @@ Result<void> AgentCore::reconcile_locked() {
   }
   report_ = std::move(report);
   LAB_CHECK(update_firewall());
+  lead_new_pods_locked();
   LAB_CHECK(install_conflist(options_.cni_dir, options_.socket_path));
   programmed_ = std::move(peers);
   ready_ = true;
-  lead_new_pods_locked();
   remember();
   return {};
 }
@@ -153,13 +153,10 @@ Result<void> AgentCore::open_parts() {
     LAB_TRY(auto datapath, Datapath::open(std::move(config)));
     datapath_.emplace(std::move(datapath));
   }
+  if (!flows_ && flows_off_.empty()) open_flow_cache();
   return {};
 }
 
-  if (!flows_ && flows_off_.empty()) open_flow_cache();
-Result<void> AgentCore::update_firewall() {
-  FirewallState state{
-      .pod_cidr = pod_cidr_, .host_ports = host_ports(), .underlay = options_.underlay, .tunnel_port = options_.port};
 // It is a matter of speed alone: without it all goes the long way.
 void AgentCore::open_flow_cache() {
   const auto& devices = datapath_->config();
@@ -190,6 +187,9 @@ void AgentCore::lead_new_pods_locked() {
   if (!done) log::warn("pods are not taken into the flow cache", {{"error", done.error().text()}});
 }
 
+Result<void> AgentCore::update_firewall() {
+  FirewallState state{
+      .pod_cidr = pod_cidr_, .host_ports = host_ports(), .underlay = options_.underlay, .tunnel_port = options_.port};
   for (const auto& p : peers_) {
     if (!ring_) state.cluster_cidrs.push_back(p.pod_cidr);
   }
@@ -341,6 +341,8 @@ std::string AgentCore::metrics() const {
          gauge("lab_overlay_peers", "Nodes that this node exchanges pod traffic with.", programmed_.size()) +
          gauge("lab_overlay_addresses_total", "Pod addresses of this node.", usage.total) +
          gauge("lab_overlay_addresses_used", "Pod addresses in use.", usage.used) +
+         gauge("lab_overlay_flow_cache", "1 when established connections of pods pass by the flow cache.",
+               flows_.has_value()) +
          gauge("lab_overlay_mtu_bytes", "MTU of pods.", report_.mtu) + (paths_ ? paths_->metrics() : "");
 }
 
@@ -348,8 +350,6 @@ std::string AgentCore::metrics() const {
 void AgentCore::remember() {
   json::Array peers;
   for (const auto& p : peers_) peers.push_back(peer_json(p));
-         gauge("lab_overlay_flow_cache", "1 when established connections of pods pass by the flow cache.",
-               flows_.has_value()) +
   auto text = json::dump(json::Object{{"podCIDR", ring_ ? "" : pod_cidr_.text()}, {"peers", std::move(peers)}});
   if (text == remembered_) return;
   auto done = fs::write_file(fs::join(options_.state_dir, "peers.json"), text, 0600);

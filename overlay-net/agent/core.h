@@ -83,12 +83,12 @@ class AgentCore {
   static MacAddress vtep_mac_of(const std::string& node_name) { return MacAddress::from_seed("vtep " + node_name); }
 
  private:
+  void open_flow_cache();
+  void lead_new_pods_locked();
   Result<void> reconcile_locked();
   Result<void> open_parts();
   Result<void> update_firewall();
   void remember();
-  void open_flow_cache();
-  void lead_new_pods_locked();
   void recall();
   std::vector<HostPort> host_ports() const;
   PodNetwork network_of(const Allocation& a) const;

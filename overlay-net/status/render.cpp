@@ -132,6 +132,7 @@ std::string render_summary(const json::Value& report) {
        "lab-vxlan, VNI " + std::to_string(json::num(report, "vni")) + ", UDP port " +
            std::to_string(json::num(report, "port")) + ", MTU of pods " + std::to_string(json::num(report, "mtu")));
   if (json::has(report, "encrypts")) line(out, "Encryption", encryption_of(report));
+  if (json::has(report, "flowCache")) line(out, "Flow cache", text_of(report, "flowCache"));
   line(out, "Peers", std::to_string(json::list(report, "peers").size()));
   for (const auto& w : json::list(report, "warnings")) line(out, "Warning", std::string(json::as_str(w)));
   out += "\n";
@@ -149,7 +150,6 @@ std::string render_summary(const json::Value& report) {
 std::string render_connections(const json::Value& report) {
   struct Line {
     std::string address, text;
-  if (json::has(report, "flowCache")) line(out, "Flow cache", text_of(report, "flowCache"));
   };
   std::vector<Line> lines;
   for (const auto& c : json::list(report, "mesh", "connections")) {
