@@ -41,6 +41,8 @@ apiserver::ServerOptions server_options(const Invocation& in, store::Store* stor
   o.client_ca_file = file("ca.crt");
   o.requestheader_ca_file = file("front-proxy-ca.crt");
   o.requestheader_allowed_names = {"front-proxy-client"};
+  o.proxy_client_cert_file = file("front-proxy-client.crt");
+  o.proxy_client_key_file = file("front-proxy-client.key");
   o.service_account_signing_key_file = file("sa.key");
   o.service_account_key_files = {file("sa.pub")};
   o.service_account_issuer = "https://kubernetes.default.svc." + in.get("cluster-domain");

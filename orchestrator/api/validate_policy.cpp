@@ -315,6 +315,7 @@ void custom_resource(const Change& c, Findings& out) {
   if (i == 0) out.required(versions, "must have exactly one version marked as storage version");
   if (i && storage != 1)
     out.invalid(versions, json::at(spec, "versions"), "must have exactly one version marked as storage version");
+  validate_conversion(FieldPath(at, "conversion"), json::at(spec, "conversion"), out);
   for (std::string_view key : {"group", "scope"}) validate_unchanged(c, {"spec", key}, out);
   validate_unchanged(c, {"spec", "names", "kind"}, out);
 }
@@ -342,6 +343,9 @@ Validator policy_validator(std::string_view group, std::string_view kind) {
       {"certificates.k8s.io", "CertificateSigningRequest", signing_request},
       {"node.k8s.io", "RuntimeClass", runtime_class},
       {"apiextensions.k8s.io", "CustomResourceDefinition", custom_resource},
+      {"admissionregistration.k8s.io", "MutatingWebhookConfiguration", validate_webhook_configuration},
+      {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration", validate_webhook_configuration},
+      {"apiregistration.k8s.io", "APIService", validate_api_service},
   };
   for (const Row& row : kTable)
     if (row.group == group && row.kind == kind) return row.f;

@@ -12,7 +12,8 @@ namespace {
 constexpr std::size_t kMaxAnnotationBytes = 256 * 1024;
 
 std::string name_problem(const Kind& kind, std::string_view name) {
-  if (kind.group == "rbac.authorization.k8s.io" || kind.kind == "CertificateSigningRequest")
+  if (kind.group == "rbac.authorization.k8s.io" || kind.kind == "CertificateSigningRequest" ||
+      kind.kind == "APIService")
     return path_segment_problem(name);
   if (kind.group.empty() && kind.kind == "Namespace") return dns1123_label_problem(name);
   if (kind.group.empty() && kind.kind == "Service") return dns1035_label_problem(name);

@@ -30,6 +30,10 @@ void validate_resources(const FieldPath& at, const json::Value& resources, Findi
 void validate_pod_update(const Change& change, Findings& out);
 // Reports a changed field as immutable.
 void validate_unchanged(const Change& change, std::initializer_list<std::string_view> path, Findings& out);
+// What extends the API: webhook configurations, APIServices, and the `conversion` of a CustomResourceDefinition.
+void validate_webhook_configuration(const Change& change, Findings& out);
+void validate_api_service(const Change& change, Findings& out);
+void validate_conversion(const FieldPath& at, const json::Value& conversion, Findings& out);
 // "5" or "25%": a count or a percentage that is not negative.
 void validate_count_or_percent(const FieldPath& at, const json::Value& value, Findings& out);
 

@@ -75,6 +75,15 @@ json::Value CachedObject::copy() const {
   return parsed ? std::move(*parsed) : json::Value();
 }
 
+std::string_view CachedObject::api_version() const {
+  constexpr std::string_view kField = "\"apiVersion\":\"";
+  const std::string_view text = *bytes_;
+  const auto at = text.find(kField);  // encode_stored() writes it right behind the kind
+  if (at == std::string_view::npos) return {};
+  const auto begin = at + kField.size();
+  return text.substr(begin, text.find('"', begin) - begin);
+}
+
 std::string_view CachedObject::metadata() const {
   const std::string_view text = *bytes_;
   const auto open = text.find(kMetadataOpen);

@@ -41,6 +41,8 @@ class CachedObject {
   std::shared_ptr<const json::Value> value(bool keep = false) const;
   // The same as a value of the caller's own.
   json::Value copy() const;
+  // "apps/v1", as it stands in bytes(): the version that was stored.
+  std::string_view api_version() const;
   // The text of its metadata, as it stands in bytes().
   std::string_view metadata() const;
 

@@ -17,6 +17,12 @@ Result<std::string> read_optional(const std::string& path) {
   return fs::read_file(path);
 }
 
+// The front proxy's: a control plane without aggregated APIs may do without them.
+Result<std::string> read_present(const std::string& path) {
+  if (path.empty() || !fs::exists(path)) return std::string();
+  return fs::read_file(path);
+}
+
 authn::Options authn_options(const ServerOptions& options, const std::vector<pki::PublicKey>& keys) {
   authn::Options out;
   out.service_account_keys = keys;
@@ -55,7 +61,9 @@ Result<void> Core::wire() {
                                             .shared_store = options.store->shared(),
                                             .failure_toleration = options.default_toleration_seconds},
                                            *authorizer));
-  registry = std::make_unique<Registry>(*options.store, *cache, kinds, *policy);
+  conversion = std::make_unique<Conversion>(*cache, kinds);
+  webhooks = std::make_unique<AdmissionWebhooks>(*cache, *conversion, kinds);
+  registry = std::make_unique<Registry>(*options.store, *cache, kinds, *policy, *conversion, *webhooks);
   add_pod_calls(calls, *registry);
   hooks::add_review_calls(calls, *authenticator, *authorizer);
   hooks::add_token_calls(calls, {.key = signing_key,
@@ -69,10 +77,18 @@ Result<void> Core::wire() {
   node_proxy = std::make_unique<NodeProxy>(*cache, std::move(kubelet));
   metrics_api = std::make_unique<MetricsApi>(*cache, *node_proxy);
   metrics_api->add_calls(calls);
+  AggregatorOptions front;
+  LAB_TRY(front.certificate_pem, read_present(options.proxy_client_cert_file));
+  LAB_TRY(front.private_key_pem, read_present(options.proxy_client_key_file));
+  LAB_TRY(front.client_ca_pem, read_present(options.client_ca_file));
+  LAB_TRY(front.requestheader_ca_pem, read_present(options.requestheader_ca_file));
+  front.requestheader_allowed_names = options.requestheader_allowed_names;
+  aggregator = std::make_unique<Aggregator>(*registry, kinds, *node_proxy, std::move(front));
   resources = std::make_unique<Resources>(*registry, kinds, calls, *node_proxy);
 
   Paths::Parts parts;
   parts.kinds = &kinds;
+  parts.externals = [this] { return aggregator->externals(); };
   parts.metrics = &metrics;
   parts.gauges = [this] {
     return "# HELP apiserver_registered_watchers Watches that are open now.\n"
@@ -105,8 +121,16 @@ Result<void> Core::wire() {
                    .metrics = &metrics,
                    .max_mutating = options.max_mutating_in_flight,
                    .max_read = options.max_read_in_flight,
-                   .resources = [this](RequestContext& request) { return resources->serve(request); },
-                   .paths = [this](RequestContext& request) { return paths->serve(request); }});
+                   .resources =
+                       [this](RequestContext& request) {
+                         auto other = aggregator->route(request.info.group, request.info.version);
+                         return other ? aggregator->serve(request, std::move(other)) : resources->serve(request);
+                       },
+                   .paths =
+                       [this](RequestContext& request) {
+                         auto other = aggregator->route_of_path(request.info.path);
+                         return other ? aggregator->serve(request, std::move(other)) : paths->serve(request);
+                       }});
   return {};
 }
 

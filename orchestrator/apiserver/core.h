@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 
+#include "orchestrator/apiserver/aggregator.h"
 #include "orchestrator/apiserver/authn/authenticator.h"
 #include "orchestrator/apiserver/authz/authz.h"
 #include "orchestrator/apiserver/calls.h"
@@ -30,10 +31,13 @@ struct Core {
   std::unique_ptr<authn::ChainAuthenticator> authenticator;
   std::unique_ptr<authz::ChainAuthorizer> authorizer;
   std::unique_ptr<WritePolicy> policy;
+  std::unique_ptr<Conversion> conversion;
+  std::unique_ptr<AdmissionWebhooks> webhooks;
   std::unique_ptr<Registry> registry;
   CallTable calls;
   std::unique_ptr<NodeProxy> node_proxy;
   std::unique_ptr<MetricsApi> metrics_api;
+  std::unique_ptr<Aggregator> aggregator;
   std::unique_ptr<Resources> resources;
   std::unique_ptr<Paths> paths;
   std::unique_ptr<CustomResources> custom_resources;

@@ -35,6 +35,25 @@ void add_columns(CustomKind& kind, const json::Value& version) {
   kind.column_paths.emplace_back(".metadata.creationTimestamp");
 }
 
+// Versions that objects of the definition may be of: those it has, and those it had when they were stored.
+std::size_t count_versions(const json::Value& definition) {
+  std::vector<std::string_view> names;
+  auto add = [&](std::string_view name) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  for (const auto& version : json::list(definition, "spec", "versions")) add(json::str(version, "name"));
+  for (const auto& name : json::list(definition, "status", "storedVersions")) add(json::as_str(name));
+  return names.size();
+}
+
+void read_conversion(CustomKind& kind, const json::Value& conversion) {
+  if (json::str(conversion, "strategy") != "Webhook") return;
+  kind.conversion = webhooks::read_client_config(json::at(conversion, "webhook", "clientConfig"));
+  for (const auto& version : json::list(conversion, "webhook", "conversionReviewVersions"))
+    if (auto name = json::as_str(version); kind.review_version.empty() && (name == "v1" || name == "v1beta1"))
+      kind.review_version = name;
+}
+
 api::KindPtr kind_of(const json::Value& definition, const json::Value& version) {
   auto kind = std::make_shared<CustomKind>();
   const auto& spec = json::at(definition, "spec");
@@ -53,6 +72,8 @@ api::KindPtr kind_of(const json::Value& definition, const json::Value& version) 
   kind->storage_prefix = "/registry/" + kind->group + "/" + kind->plural + "/";
   kind->generation = true;
   kind->object_schema = json::at(version, "schema", "openAPIV3Schema");
+  kind->versions = count_versions(definition);
+  read_conversion(*kind, json::at(spec, "conversion"));
   add_columns(*kind, version);
   return kind;
 }

@@ -16,18 +16,23 @@ json::Array array_of(const std::vector<std::string>& items) {
 }
 
 // Names of the groups (without core) in discovery order, each once.
-std::vector<std::string> group_names(const KindTable::Snapshot& table) {
+std::vector<std::string> group_names(const KindTable::Snapshot& table, const Externals& externals) {
   std::vector<std::string> out;
   for (const auto& kind : table.kinds)
     if (!kind->group.empty() && std::ranges::find(out, kind->group) == out.end()) out.push_back(kind->group);
+  for (const auto& other : externals)
+    if (std::ranges::find(out, other.group) == out.end()) out.push_back(other.group);
   return out;
 }
 
 // Versions of a group, the preferred one first.
-std::vector<std::string> versions_of(const KindTable::Snapshot& table, std::string_view group) {
+std::vector<std::string> versions_of(const KindTable::Snapshot& table, const Externals& externals,
+                                     std::string_view group) {
   std::vector<std::string> out;
   for (const auto& kind : table.kinds)
     if (kind->group == group && std::ranges::find(out, kind->version) == out.end()) out.push_back(kind->version);
+  for (const auto& other : externals)
+    if (other.group == group && std::ranges::find(out, other.version) == out.end()) out.push_back(other.version);
   return out;
 }
 
@@ -54,6 +59,42 @@ json::Object aggregated_resource(const api::Kind& kind) {
                                 {"verbs", array_of(sub.verbs)}});
   if (!subs.empty()) out["subresources"] = std::move(subs);
   return out;
+}
+
+// The rows of an APIResourceList in the aggregated form.
+json::Array aggregated_resources(const ExternalVersion& external) {
+  auto response_of = [&](const json::Value& row) {
+    auto group = json::str(row, "group"), version = json::str(row, "version");
+    return response_kind(version.empty() ? std::string_view(external.group) : group,
+                         version.empty() ? std::string_view(external.version) : version, json::str(row, "kind"));
+  };
+  json::Array out;
+  for (const auto& row : external.resources) {
+    const std::string name(json::str(row, "name"));
+    if (name.find('/') != std::string::npos) continue;
+    json::Object resource{{"resource", name},
+                          {"responseKind", response_of(row)},
+                          {"scope", json::flag(row, "namespaced") ? "Namespaced" : "Cluster"},
+                          {"singularResource", json::str(row, "singularName")},
+                          {"verbs", json::list(row, "verbs")}};
+    for (auto names : {"shortNames", "categories"})
+      if (!json::list(row, names).empty()) resource[names] = json::list(row, names);
+    json::Array subs;
+    for (const auto& sub : external.resources)
+      if (auto full = json::str(sub, "name"); full.starts_with(name + "/"))
+        subs.push_back(json::Object{{"subresource", full.substr(name.size() + 1)},
+                                    {"responseKind", response_of(sub)},
+                                    {"verbs", json::list(sub, "verbs")}});
+    if (!subs.empty()) resource["subresources"] = std::move(subs);
+    out.push_back(std::move(resource));
+  }
+  return out;
+}
+
+const ExternalVersion* find_external(const Externals& externals, std::string_view group, std::string_view version) {
+  for (const auto& other : externals)
+    if (other.group == group && other.version == version) return &other;
+  return nullptr;
 }
 
 // The version of apidiscovery.k8s.io the client wants, "" for the legacy documents.
@@ -132,17 +173,18 @@ json::Value Discovery::api_versions() const {
       {"kind", "APIVersions"}, {"versions", json::Array{"v1"}}, {"serverAddressByClientCIDRs", json::Array{}}};
 }
 
-json::Value Discovery::group(const KindTable::Snapshot& table, std::string_view name) const {
+json::Value Discovery::group(const KindTable::Snapshot& table, const Externals& externals,
+                             std::string_view name) const {
   json::Array versions;
-  for (const auto& version : versions_of(table, name))
+  for (const auto& version : versions_of(table, externals, name))
     versions.push_back(json::Object{{"groupVersion", join_version(name, version)}, {"version", version}});
   auto preferred = versions.front();
   return json::Object{{"name", name}, {"versions", std::move(versions)}, {"preferredVersion", std::move(preferred)}};
 }
 
-json::Value Discovery::groups(const KindTable::Snapshot& table) const {
+json::Value Discovery::groups(const KindTable::Snapshot& table, const Externals& externals) const {
   json::Array list;
-  for (const auto& name : group_names(table)) list.push_back(group(table, name));
+  for (const auto& name : group_names(table, externals)) list.push_back(group(table, externals, name));
   return json::Object{{"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", std::move(list)}};
 }
 
@@ -181,12 +223,19 @@ json::Value Discovery::resources(const KindTable::Snapshot& table, std::string_v
                       {"resources", std::move(list)}};
 }
 
-json::Value Discovery::aggregated(const KindTable::Snapshot& table, bool core, std::string_view version) const {
+json::Value Discovery::aggregated(const KindTable::Snapshot& table, const Externals& externals, bool core,
+                                  std::string_view version) const {
   json::Array items;
-  for (const auto& name : core ? std::vector<std::string>{""} : group_names(table)) {
+  for (const auto& name : core ? std::vector<std::string>{""} : group_names(table, externals)) {
     json::Array versions;
-    for (const auto& v : versions_of(table, name)) {
+    for (const auto& v : versions_of(table, externals, name)) {
       json::Array list;
+      if (const auto* other = find_external(externals, name, v)) {
+        versions.push_back(json::Object{{"version", v},
+                                        {"resources", aggregated_resources(*other)},
+                                        {"freshness", other->available ? "Current" : "Stale"}});
+        continue;
+      }
       for (const auto& kind : table.kinds)
         if (kind->group == name && kind->version == v) list.push_back(aggregated_resource(*kind));
       versions.push_back(json::Object{{"version", v}, {"resources", std::move(list)}, {"freshness", "Current"}});
@@ -203,21 +252,22 @@ json::Value Discovery::aggregated(const KindTable::Snapshot& table, bool core, s
 
 std::optional<http::Response> Discovery::serve(const http::Request& request, std::string_view path) {
   auto table = kinds_.snapshot();
+  const auto externals = externals_ && path.starts_with("/apis") ? externals_() : Externals();
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   if (path == "/api" || path == "/apis") {
     if (auto version = aggregated_version(request); !version.empty())
-      return aggregated_response(request, aggregated(*table, path == "/api", version), version);
-    return json_response(path == "/api" ? api_versions() : groups(*table));
+      return aggregated_response(request, aggregated(*table, externals, path == "/api", version), version);
+    return json_response(path == "/api" ? api_versions() : groups(*table, externals));
   }
   if (path == "/api/v1") return json_response(resources(*table, "", "v1"));
   if (!path.starts_with("/apis/")) return std::nullopt;
   path.remove_prefix(6);
   auto slash = path.find('/');
   auto group_name = path.substr(0, slash);
-  auto names = group_names(*table);
+  auto names = group_names(*table, externals);
   if (std::ranges::find(names, group_name) == names.end()) return std::nullopt;
   if (slash == std::string_view::npos) {
-    auto value = group(*table, group_name);
+    auto value = group(*table, externals, group_name);
     json::Object out{{"kind", "APIGroup"}, {"apiVersion", "v1"}};
     for (auto& [key, field] : value.get_object()) out[key] = std::move(field);
     return json_response(out);

@@ -70,6 +70,8 @@ class WritePolicy {
   // The admission chain. `object` is null on delete, `old` on create. Subresources: connect verbs (exec, attach,
   // portforward, proxy) are not admitted here. Errors are sent to the client as they are (usually kForbidden).
   virtual Result<void> admit(WriteContext& ctx, const json::Value* old, json::Value* object) const = 0;
+  // The same for what is to be shown to mutating webhooks first: nothing is counted yet. admit() follows after them.
+  virtual Result<void> admit_before_webhooks(WriteContext& ctx, const json::Value* old, json::Value* object) const = 0;
 };
 
 }  // namespace lab::apiserver

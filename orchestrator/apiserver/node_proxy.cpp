@@ -272,6 +272,12 @@ Task<Reply> NodeProxy::serve(RequestContext& request, const api::Kind& kind) {
   co_return co_await forward(request, std::move(*to));
 }
 
+Task<Reply> NodeProxy::pass_on(RequestContext& request, http::Endpoint endpoint, std::string target) {
+  Destination to{std::move(endpoint), std::move(target)};
+  if (wants_upgrade(request.request)) co_return co_await tunnel(request, std::move(to));
+  co_return co_await forward(request, std::move(to));
+}
+
 // What an agent refuses in plain text, as an error of this server's own.
 static Task<Reply> refusal(http::ResponseStream& from) {
   constexpr std::size_t kLongest = 10'000;

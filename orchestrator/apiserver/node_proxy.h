@@ -26,6 +26,9 @@ class NodeProxy {
 
   bool serves(const api::Kind& kind, std::string_view subresource) const;
   Task<Reply> serve(RequestContext& request, const api::Kind& kind);
+  // Passes a request on to another server, as `target` (path and query there): streams and upgrades as well.
+  // Headers that belong to the client's connection, and its credentials, stay here.
+  Task<Reply> pass_on(RequestContext& request, http::Endpoint endpoint, std::string target);
   // Where a node's agent answers; kUnavailable while it has told no address. Thread-safe.
   Result<http::Endpoint> agent_endpoint(std::string_view node_name) const;
 

@@ -22,7 +22,7 @@ http::Response json_response(const json::Value& value) {
 
 }  // namespace
 
-Paths::Paths(Parts parts) : parts_(std::move(parts)), discovery_(*parts_.kinds) {}
+Paths::Paths(Parts parts) : parts_(std::move(parts)), discovery_(*parts_.kinds, parts_.externals) {}
 
 Task<Reply> Paths::serve(RequestContext& request) {
   std::string_view path = request.info.path;

@@ -23,6 +23,7 @@ class Paths {
  public:
   struct Parts {
     const KindTable* kinds = nullptr;
+    std::function<Externals()> externals;  // group versions of other servers
     Metrics* metrics = nullptr;
     std::function<std::string()> gauges;  // further lines for /metrics
     std::vector<HealthCheck> checks;

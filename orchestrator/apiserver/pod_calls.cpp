@@ -19,6 +19,7 @@ WriteOptions options_of(const Call& call, std::string verb, std::string subresou
   out.subresource = std::move(subresource);
   out.dry_run = call.dry_run;
   out.field_validation = FieldValidation::kIgnore;
+  out.webhooks = false;  // they have seen the Binding or Eviction
   return out;
 }
 

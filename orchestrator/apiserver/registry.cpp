@@ -18,6 +18,7 @@ WriteOptions system_options(std::string_view verb, std::string_view subresource 
   options.verb = verb;
   options.subresource = subresource;
   options.field_validation = FieldValidation::kIgnore;
+  options.webhooks = false;  // what the server needs to work must not wait for what it serves
   return options;
 }
 
@@ -70,8 +71,13 @@ void complete_encoding(const api::Kind& kind, json::Value& object) {
   if (const auto* type = api::find_type(kind.schema)) api::add_zero_values(*type, object);
 }
 
-Registry::Registry(store::Store& store, WatchCache& cache, const KindTable& kinds, const WritePolicy& policy)
-    : store_(store), cache_(cache), kinds_(kinds), policy_(policy) {}
+Registry::Registry(store::Store& store, WatchCache& cache, const KindTable& kinds, const WritePolicy& policy,
+                   const Conversion& conversion, const AdmissionWebhooks& webhooks)
+    : store_(store), cache_(cache), kinds_(kinds), policy_(policy), conversion_(conversion), webhooks_(webhooks) {}
+
+api::KindPtr Registry::working_kind(const api::KindPtr& kind, const api::KindPtr& storage) {
+  return as_custom(*kind) ? kind : storage;
+}
 
 api::KindPtr Registry::storage_kind(const api::Kind& kind) const {
   auto table = kinds_.snapshot();

@@ -43,6 +43,8 @@ Task<Result<Written>> Registry::remove(api::KindPtr kind, std::string ns, std::s
     if (allowed && hooks.before_delete) allowed = hooks.before_delete(ctx, *value);
     Result<Deletion> plan = Deletion{};
     if (allowed) plan = plan_deletion(*storage, *value, request, ctx.now);
+    if (allowed && plan && plan->what != Deletion::kNothing && options.webhooks && webhooks_.configured())
+      allowed = co_await admit_deletion(kind, storage, ctx, *value, options, request);
     if (!allowed || !plan) {
       for (auto& undo : ctx.on_abort) undo();
       co_return std::unexpected(allowed ? std::move(plan).error() : std::move(allowed).error());

@@ -33,7 +33,14 @@ Resources::Resources(Registry& registry, const KindTable& kinds, const CallTable
 Result<View> Resources::view(const RequestContext& request, const Target& target) const {
   LAB_TRY(auto accepted, negotiate(request.request, request.query, !target.kind->schema.empty()));
   LAB_TRY(auto include, parse_include_object(request.query.get("includeObject")));
-  return View{*target.kind, *target.storage, std::move(accepted), include};
+  // Custom resources come in the requested version, see in_version().
+  const auto& given = Conversion::varies(*target.kind) ? *target.kind : *target.storage;
+  return View{*target.kind, given, std::move(accepted), include};
+}
+
+Task<Result<std::vector<CachedPtr>>> Resources::in_version(Target target, std::vector<CachedPtr> objects) const {
+  if (!Conversion::varies(*target.kind)) co_return std::move(objects);
+  co_return co_await registry_.conversion().convert_stored(target.kind, std::move(objects));
 }
 
 Task<Reply> Resources::serve(RequestContext& request) {
@@ -89,7 +96,12 @@ Task<Reply> Resources::dispatch_subresource(RequestContext& request, Target targ
     co_return Failure(method_not_supported(request.request.method));
   }
   if (info.subresource == "scale" && kind.scale) co_return co_await scale(request, std::move(target));
-  if (node_proxy_.serves(kind, info.subresource)) co_return co_await node_proxy_.serve(request, kind);
+  if (node_proxy_.serves(kind, info.subresource)) {
+    if (info.subresource != "log" && registry_.webhooks().configured()) {
+      LAB_CO_CHECK(co_await admit_connection(request, target));
+    }
+    co_return co_await node_proxy_.serve(request, kind);
+  }
   co_return Failure(not_found_path());
 }
 

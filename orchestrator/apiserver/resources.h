@@ -60,6 +60,12 @@ class Resources {
   Task<Reply> remove(RequestContext& request, Target target);
   Task<Reply> remove_collection(RequestContext& request, Target target);
   Task<Reply> call(RequestContext& request, Target target, CallHandler handler);
+  Task<Reply> answer_written(View shown, Target target, Written written, int status);
+  // resources_webhooks.cpp: requests that no object is written by, and yet are admitted.
+  Task<Result<void>> admit_call(RequestContext& request, Target target, WriteOptions options, json::Value& body);
+  Task<Result<void>> admit_connection(RequestContext& request, Target target);
+  // Stored objects in the requested version.
+  Task<Result<std::vector<CachedPtr>>> in_version(Target target, std::vector<CachedPtr> objects) const;
   // resources_scale.cpp
   Task<Reply> scale(RequestContext& request, Target target);
 
@@ -72,7 +78,7 @@ class Resources {
 };
 
 // Query parameters of writes: dryRun, fieldValidation.
-Result<WriteOptions> write_options(const RequestContext& request);
+Result<WriteOptions> write_options(RequestContext& request);
 // The request's body as an object; 415 and 400 as Kubernetes words them. `duplicates` takes keys that stand twice.
 Result<json::Value> decode_request_body(const RequestContext& request, std::vector<std::string>* duplicates = nullptr);
 // Applies a patch body (by Content-Type) to an object of the kind.

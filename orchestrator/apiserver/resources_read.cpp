@@ -49,10 +49,18 @@ Error too_large_revision(store::Revision wanted, store::Revision current) {
   return error;
 }
 
-Error expired_continue() {
-  return expired(
-      "The provided continue parameter is too old to display a consistent list result. You can start a new "
-      "list without the continue parameter.");
+// The answer carries a token with which the rest can be had all the same, as of now.
+Error expired_list(const std::string& from) {
+  if (from.empty()) return expired("The resourceVersion for the provided list is too old.");
+  Error error = expired(
+      "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+      "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
+      "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+      "modified, or deleted between the time the first chunk was returned and now may show up in the list.");
+  auto status = status_of(error);
+  json::set(status, encode_continue({0, from}), "metadata", "continue");
+  error.details = json::dump(status);
+  return error;
 }
 
 }  // namespace
@@ -73,6 +81,10 @@ Task<Reply> Resources::get(RequestContext& request, Target target) {
       co_return Failure(too_large_revision(*wanted, registry_.cache().revision()));
   auto object = registry_.cache().find(*target.storage, target.ns, target.name);
   if (!object) co_return Failure(not_found(*target.kind, target.name));
+  if (Conversion::varies(*target.kind)) {
+    LAB_CO_TRY(auto converted, co_await in_version(target, {object}));
+    object = std::move(converted.front());
+  }
   LAB_CO_TRY(auto answer, answer_object(shown, *object, 200));
   co_return answer;
 }
@@ -151,7 +163,7 @@ Task<Result<WatchCache::Listing>> Resources::list_at(Target target, Selection se
   registry_.store().range(std::move(range), [done](Result<store::RangeResult> r) mutable { done.set(std::move(r)); });
   auto read = co_await done.wait();
   if (!read) {
-    if (read.error().code == Code::kGone) co_return Failure(expired_continue());
+    if (read.error().code == Code::kGone) co_return Failure(expired_list(from));
     co_return std::unexpected(std::move(read).error());
   }
   for (const auto& item : read->items) {
@@ -184,6 +196,9 @@ Task<Reply> Resources::list(RequestContext& request, Target target) {
   if (!found.next.empty()) {
     meta.continue_token = encode_continue({found.revision, found.next});
     if (!query.selection.filters() && found.remaining > 0) meta.remaining = found.remaining;
+  }
+  if (Conversion::varies(*target.kind)) {
+    LAB_CO_TRY(found.items, co_await in_version(target, std::move(found.items)));
   }
   LAB_CO_TRY(auto answer, answer_list(shown, found.items, meta));
   co_return answer;

@@ -58,6 +58,7 @@ Task<Reply> Resources::scale(RequestContext& request, Target target) {
   if (verb != "update" && verb != "patch") co_return Failure(method_not_supported(request.request.method));
   LAB_CO_TRY(auto options, write_options(request));
   options.field_validation = FieldValidation::kIgnore;
+  options.shown_as = ShownAs{{"autoscaling", "v1", "Scale"}, scale_of, with_scale};
   Registry::Transform change;
   if (verb == "update") {
     LAB_CO_TRY(auto body, decode_request_body(request));

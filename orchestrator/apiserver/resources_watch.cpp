@@ -89,15 +89,40 @@ Task<Result<void>> send_state(EventEncoder& encoder, Outbox& out, const WatchCac
 }
 
 // Until the client goes, the time is over, or the watcher is dropped for being slow.
+// How the watcher's kind is made of what is stored; does nothing for most kinds.
+struct InVersion {
+  const Conversion& conversion;
+  api::KindPtr kind;
+  bool varies = Conversion::varies(*kind);
+
+  Task<Result<EventPtr>> event(EventPtr event) const {
+    auto out = std::make_shared<CacheEvent>(*event);
+    std::vector<CachedPtr> both{out->object};
+    if (out->previous) both.push_back(out->previous);
+    LAB_CO_TRY(both, co_await conversion.convert_stored(kind, std::move(both)));
+    out->object = both[0];
+    if (out->previous) out->previous = both[1];
+    co_return EventPtr(std::move(out));
+  }
+};
+
 Task<Result<void>> send_events(EventEncoder& encoder, Outbox& out, Watcher& watcher, const WatchCache& cache,
-                               const WatchQuery& query, std::stop_token stop) {
+                               const WatchQuery& query, const InVersion& version, std::stop_token stop) {
   Loop& loop = *Loop::current();
   const auto end = loop.now() + query.timeout;
   auto next_bookmark = query.bookmarks ? loop.now() + kBookmarkInterval : TimePoint::max();
   while (true) {
     auto wake = co_await watcher.wait(std::min(end, next_bookmark), stop);
     if (wake == Watcher::Wake::kStopped || wake == Watcher::Wake::kDropped) break;
-    for (const auto& event : watcher.take()) {
+    for (auto& event : watcher.take()) {
+      if (version.varies) {
+        auto converted = co_await version.event(event);
+        if (!converted) {  // the client begins anew, and is told by its list why
+          out.add(encoder.error(converted.error()));
+          co_return co_await out.flush();
+        }
+        event = std::move(*converted);
+      }
       out.add(encoder.event(*event, watcher.selection()));
       if (out.full()) {
         LAB_CO_CHECK(co_await out.flush());
@@ -144,9 +169,19 @@ Task<Reply> Resources::watch(RequestContext& request, Target target) {
     if (auto sent = co_await out.flush(); sent) (void)co_await writer.end();
     co_return std::optional<http::Response>();
   }
+  const InVersion version{registry_.conversion(), target.kind};
+  if (version.varies) {
+    auto converted = co_await in_version(target, std::move(watching->state.items));
+    if (!converted) {
+      out.add(encoder.error(converted.error()));
+      if (auto sent = co_await out.flush(); sent) (void)co_await writer.end();
+      co_return std::optional<http::Response>();
+    }
+    watching->state.items = std::move(*converted);
+  }
   auto sent = co_await send_state(encoder, out, watching->state, query);
   watching->state.items.clear();
-  if (sent) sent = co_await send_events(encoder, out, *watching->watcher, cache, query, writer.closed());
+  if (sent) sent = co_await send_events(encoder, out, *watching->watcher, cache, query, version, writer.closed());
   if (sent) (void)co_await writer.end();
   co_return std::optional<http::Response>();
 }

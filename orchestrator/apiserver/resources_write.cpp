@@ -63,12 +63,14 @@ void keep_warnings(RequestContext& request, Written& written) {
 
 }  // namespace
 
-Result<WriteOptions> write_options(const RequestContext& request) {
+Result<WriteOptions> write_options(RequestContext& request) {
   WriteOptions out;
   out.user = request.user;
   out.verb = request.info.verb;
   out.subresource = request.info.subresource;
+  out.warnings = &request.warnings;
   out.field_manager = request.query.get("fieldManager");
+  out.names_manager = !out.field_manager.empty();
   if (out.field_manager.empty()) {
     auto agent = request.request.headers.get("User-Agent");
     out.field_manager = agent.substr(0, agent.find('/'));
@@ -82,6 +84,7 @@ Result<WriteOptions> write_options(const RequestContext& request) {
     out.dry_run = true;
   }
   auto validation = request.query.get("fieldValidation");
+  out.names_validation = !validation.empty();
   if (validation == "Strict") {
     out.field_validation = FieldValidation::kStrict;
   } else if (validation == "Ignore") {
@@ -145,6 +148,19 @@ Result<Registry::Transform> patch_transform(const api::Kind& kind, const Request
                   std::string(schema ? ", application/strategic-merge-patch+json, application/apply-patch+yaml" : ""));
 }
 
+// What a write came to, in the requested version.
+Task<Reply> Resources::answer_written(View shown, Target target, Written written, int status) {
+  if (written.object) {
+    std::vector<CachedPtr> one{std::move(written.object)};
+    LAB_CO_TRY(one, co_await in_version(target, std::move(one)));
+    LAB_CO_TRY(auto answer, answer_object(shown, *one.front(), status));
+    co_return answer;
+  }
+  LAB_CO_TRY(auto value, co_await registry_.conversion().convert_one(target.kind, std::move(written.value)));
+  LAB_CO_TRY(auto answer, answer_value(shown, std::move(value), status));
+  co_return answer;
+}
+
 Task<Reply> Resources::create(RequestContext& request, Target target) {
   LAB_CO_TRY(auto shown, view(request, target));
   LAB_CO_TRY(auto options, write_options(request));
@@ -152,13 +168,7 @@ Task<Reply> Resources::create(RequestContext& request, Target target) {
   auto written = co_await registry_.create(target.kind, target.ns, std::move(body), std::move(options));
   if (!written) co_return std::unexpected(std::move(written).error());
   keep_warnings(request, *written);
-  if (written->object) {
-    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, 201));
-    co_return answer;
-  }
-  convert_version(*target.storage, *target.kind, written->value);
-  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), 201));
-  co_return answer;
+  co_return co_await answer_written(std::move(shown), std::move(target), std::move(*written), 201);
 }
 
 Task<Reply> Resources::update(RequestContext& request, Target target) {
@@ -172,13 +182,7 @@ Task<Reply> Resources::update(RequestContext& request, Target target) {
   if (!written) co_return std::unexpected(std::move(written).error());
   keep_warnings(request, *written);
   int status = written->created ? 201 : 200;
-  if (written->object) {
-    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, status));
-    co_return answer;
-  }
-  convert_version(*target.storage, *target.kind, written->value);
-  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), status));
-  co_return answer;
+  co_return co_await answer_written(std::move(shown), std::move(target), std::move(*written), status);
 }
 
 Task<Reply> Resources::patch(RequestContext& request, Target target) {
@@ -193,13 +197,7 @@ Task<Reply> Resources::patch(RequestContext& request, Target target) {
   if (!written) co_return std::unexpected(std::move(written).error());
   keep_warnings(request, *written);
   int status = written->created ? 201 : 200;
-  if (written->object) {
-    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, status));
-    co_return answer;
-  }
-  convert_version(*target.storage, *target.kind, written->value);
-  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), status));
-  co_return answer;
+  co_return co_await answer_written(std::move(shown), std::move(target), std::move(*written), status);
 }
 
 Task<Reply> Resources::remove(RequestContext& request, Target target) {
@@ -219,13 +217,7 @@ Task<Reply> Resources::remove(RequestContext& request, Target target) {
     co_return answer;
   }
   int status = written->removed || !cascades ? 200 : 202;
-  if (written->object) {
-    LAB_CO_TRY(auto answer, answer_object(shown, *written->object, status));
-    co_return answer;
-  }
-  convert_version(*target.storage, *target.kind, written->value);
-  LAB_CO_TRY(auto answer, answer_value(shown, std::move(written->value), status));
-  co_return answer;
+  co_return co_await answer_written(std::move(shown), std::move(target), std::move(*written), status);
 }
 
 Task<Reply> Resources::remove_collection(RequestContext& request, Target target) {
@@ -239,6 +231,7 @@ Task<Reply> Resources::remove_collection(RequestContext& request, Target target)
     auto written = co_await registry_.remove(target.kind, object->ns(), object->name(), wanted, options);
     if (!written && written.error().code != Code::kNotFound) co_return std::unexpected(std::move(written).error());
   }
+  LAB_CO_TRY(found.items, co_await in_version(target, std::move(found.items)));
   LAB_CO_TRY(auto answer, answer_list(shown, found.items, {.revision = registry_.cache().revision()}));
   co_return answer;
 }
@@ -268,6 +261,9 @@ Task<Reply> Resources::call(RequestContext& request, Target target, CallHandler 
     }
   }
   if (call.verb == "get" || call.verb == "list") call.status = 200;
+  if (call.verb == "create" && registry_.webhooks().configured()) {
+    LAB_CO_CHECK(co_await admit_call(request, target, options, call.body));
+  }
   auto result = co_await handler(call);
   for (auto& w : call.warnings) request.warnings.push_back(std::move(w));
   if (!result) co_return std::unexpected(std::move(result).error());

@@ -107,6 +107,7 @@ class Server final : public ApiServer {
       if (!co_await sleep_for(kRetryInterval, scope_.token())) co_return;
     }
     scope_.spawn("custom resources", core_->custom_resources->run(scope_.token()));
+    scope_.spawn("aggregation", core_->aggregator->run(scope_.token()));
     do {
       if (auto kept = co_await core_->keep_own_service(port()); !kept)
         log::warn("the kubernetes Service could not be kept up", {{"reason", kept.error().text()}});

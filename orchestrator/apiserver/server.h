@@ -37,6 +37,9 @@ struct ServerOptions {
   std::string service_account_issuer = "https://kubernetes.default.svc.cluster.local";
   std::vector<std::string> api_audiences;  // empty: the issuer
 
+  // Towards aggregated API servers (APIService): who this server is to them, when it tells them who asks.
+  std::string proxy_client_cert_file, proxy_client_key_file;
+
   // Towards node agents (logs, exec, attach, port-forward).
   std::string kubelet_client_cert_file, kubelet_client_key_file;
   std::string kubelet_ca_file;  // empty: the agent's certificate is not verified, as kube-apiserver does

@@ -77,7 +77,26 @@ Error too_many_requests(std::string message, int retry_after_seconds) {
                       json::Object{{"retryAfterSeconds", retry_after_seconds}});
 }
 
+namespace {
+
+// A whole Status in place of details: these never name a version.
+bool is_status(const json::Value& details) {
+  return json::str(details, "kind") == "Status" && json::has(details, "apiVersion");
+}
+
+}  // namespace
+
+Error error_of_status(json::Value status) {
+  Error error;
+  error.code = code_of(static_cast<int>(json::num(status, "code")), json::str(status, "reason"));
+  error.message = json::str(status, "message");
+  error.details = json::dump(status);
+  return error;
+}
+
 json::Value status_of(const Error& error) {
+  if (!error.details.empty())
+    if (auto whole = json::parse(error.details); whole && is_status(*whole)) return std::move(*whole);
   json::Object status{{"kind", "Status"},    {"apiVersion", "v1"},      {"metadata", json::Object{}},
                       {"status", "Failure"}, {"message", error.text()}, {"reason", reason_of(error.code)}};
   if (!error.details.empty())
@@ -99,7 +118,7 @@ json::Value success_status(const api::Kind& kind, std::string_view name, std::st
 http::Response error_response(const Error& error) {
   auto status = status_of(error);
   http::Response response;
-  response.status = http_status_of(error.code);
+  response.status = static_cast<int>(json::num(status, "code"));
   response.headers.set("Content-Type", "application/json");
   if (auto seconds = json::num(status, "details", "retryAfterSeconds"); seconds > 0)
     response.headers.set("Retry-After", std::to_string(seconds));

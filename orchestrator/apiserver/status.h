@@ -25,6 +25,9 @@ Error not_found_path();  // 404 of a path that names nothing
 Error expired(std::string message);
 Error too_many_requests(std::string message, int retry_after_seconds);
 
+// A failure that is told with a Status made elsewhere, its code and reason unchanged.
+Error error_of_status(json::Value status);
+
 json::Value status_of(const Error& error);
 json::Value success_status(const api::Kind& kind, std::string_view name, std::string_view uid);
 // With Content-Type, and Retry-After where the details have it.

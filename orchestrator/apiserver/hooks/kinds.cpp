@@ -5,6 +5,7 @@
 #include "base/crypto/encoding.h"
 #include "orchestrator/api/time.h"
 #include "orchestrator/apiserver/admission/edit.h"
+#include "orchestrator/apiserver/webhooks/condition.h"
 #include "pki/csr.h"
 
 namespace lab::apiserver::hooks {
@@ -166,6 +167,28 @@ Hooks certificate_request_hooks() {
   h.prepare_create = prepare_request;
   h.prepare_update = prepare_request_update;
   h.validate = check_request;
+  return h;
+}
+
+Hooks webhook_configuration_hooks() {
+  Hooks h;
+  h.validate = [](const WriteContext&, const Value*, const Value& configuration) -> Findings {
+    Findings out;
+    const auto& hooks = json::list(configuration, "webhooks");
+    for (std::size_t i = 0; i < hooks.size(); ++i) {
+      const auto& conditions = json::list(hooks[i], "matchConditions");
+      for (std::size_t j = 0; j < conditions.size(); ++j) {
+        const auto& expression = json::at(conditions[j], "expression");
+        if (json::as_str(expression).empty()) continue;  // required, which is said already
+        const auto compiled = webhooks::Condition::compile(json::as_str(expression));
+        if (!compiled.trouble().empty())
+          out.push_back(invalid_field("webhooks[" + std::to_string(i) + "].matchConditions[" + std::to_string(j) +
+                                          "].expression",
+                                      expression, compiled.trouble()));
+      }
+    }
+    return out;
+  };
   return h;
 }
 

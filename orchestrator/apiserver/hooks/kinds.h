@@ -12,6 +12,8 @@ Hooks claim_hooks();
 Hooks volume_hooks();
 Hooks priority_class_hooks();
 Hooks certificate_request_hooks();
+// Their matchConditions must be expressions that can be evaluated.
+Hooks webhook_configuration_hooks();
 // Roles and bindings: nobody gives away more than they hold.
 Hooks rbac_hooks(const authz::ChainAuthorizer& authorizer);
 

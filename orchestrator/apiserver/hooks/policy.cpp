@@ -23,6 +23,8 @@ class Policy final : public WritePolicy {
     table_[{"batch", "jobs"}] = job_hooks();
     table_[{"scheduling.k8s.io", "priorityclasses"}] = priority_class_hooks();
     table_[{"certificates.k8s.io", "certificatesigningrequests"}] = certificate_request_hooks();
+    for (const char* plural : {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"})
+      table_[{"admissionregistration.k8s.io", plural}] = webhook_configuration_hooks();
     for (const char* plural : {"roles", "rolebindings", "clusterroles", "clusterrolebindings"})
       table_[{rbac, plural}] = rbac_hooks(authorizer);
   }
@@ -35,6 +37,13 @@ class Policy final : public WritePolicy {
   Result<void> admit(WriteContext& ctx, const json::Value* old, json::Value* object) const override {
     LAB_CHECK(check_put(ctx, old, object));
     for (const auto& plugin : plugins_) LAB_CHECK(plugin.admit(ctx, old, object));
+    return {};
+  }
+
+  Result<void> admit_before_webhooks(WriteContext& ctx, const json::Value* old, json::Value* object) const override {
+    LAB_CHECK(check_put(ctx, old, object));
+    for (const auto& plugin : plugins_)
+      if (plugin.name != "ResourceQuota") LAB_CHECK(plugin.admit(ctx, old, object));
     return {};
   }
 
