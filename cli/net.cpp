@@ -93,6 +93,14 @@ Result<void> full_report(const Invocation& in) {
   return {};
 }
 
+Result<void> change_key(const Invocation& in) {
+  if (!is_here(in)) return on_node(in, {"net", "rekey"});
+  auto socket = in.has("socket") ? in.get("socket") : std::string(overlay::kAgentSocket);
+  LAB_TRY(auto answer, overlay::call_agent(socket, "POST", "/v1/net/wireguard-key", "{}"));
+  std::printf("This node gets a new WireGuard key in some seconds; user space encrypts meanwhile.\n");
+  return {};
+}
+
 const std::vector<Option> kWhere{
     {.name = "profile", .value = "NAME", .help = "Which lab", .fallback = "lab", .letter = "p"},
     {.name = "node", .value = "NODE", .help = "As which nodes see it; default: the master", .repeated = true},
@@ -116,7 +124,14 @@ Commands net_commands() {
       {.path = "net report",
        .summary = "Print all that a node knows of the pod network, as JSON",
        .options = kWhere,
-       .run = [](const Invocation& in) { return finish(full_report(in)); }}};
+       .run = [](const Invocation& in) { return finish(full_report(in)); }},
+      {.path = "net rekey",
+       .summary = "Give a node a new WireGuard key now",
+       .details =
+           "For clusters that encrypt, on nodes whose kernel has WireGuard; by itself the key changes once a day. No packet is "
+           "lost. Session keys are others and change every two minutes.\n\nAs in: lab net rekey --node node2",
+       .options = kWhere,
+       .run = [](const Invocation& in) { return finish(change_key(in)); }}};
   for (auto& command : net_test_commands()) out.push_back(std::move(command));
   return out;
 }

@@ -73,6 +73,13 @@ int through_vxlan(Steps& steps, const TracedPod& from, const TracedPod& to, cons
   return kDone;
 }
 
+void through_wireguard(Steps& steps, const TracedPod& from, const TracedPod& to, const json::Value& report) {
+  steps.say("lab-wg on " + from.node, "the kernel encrypts it with the key of node " + to.node + " (WireGuard)");
+  steps.say(from.node + " to " + to.node, "UDP port " + std::to_string(json::num(report, "port")) +
+                                              ": the pod's packet, unreadable, and 60 bytes");
+  steps.say("lab-wg on " + to.node, "takes it if its source is a pod of " + from.node);
+}
+
 int through_sleeve(Steps& steps, const TracedPod& from, const TracedPod& to, const json::Value& report) {
   std::string why, via;
   for (const auto& p : json::list(report, "peers")) {
@@ -108,7 +115,7 @@ Result<int> trace(const Invocation& in) {
   }
   if (from.node != to.node) {
     auto device = field(hop, "device"), destination = field(hop, "destination");
-    bool usable = device == "lab-vxlan" || device == "lab-sleeve" || to.host_network;
+    bool usable = device == "lab-vxlan" || device == "lab-sleeve" || device == "lab-wg" || to.host_network;
     if (!usable)
       return steps.broken("route on " + from.node, "to " + to.address + " leads to " + device + ", not to node " +
                                                        to.node + ": see lab net status connections --node " +
@@ -117,6 +124,8 @@ Result<int> trace(const Invocation& in) {
     steps.say("route on " + from.node, destination + (gateway.empty() ? "" : " via " + gateway) + " dev " + device);
     if (device == "lab-vxlan") {
       if (int code = through_vxlan(steps, from, to, hop, report); code != kDone) return code;
+    } else if (device == "lab-wg") {
+      through_wireguard(steps, from, to, report);
     } else if (device == "lab-sleeve") {
       through_sleeve(steps, from, to, report);
     }

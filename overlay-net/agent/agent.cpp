@@ -185,6 +185,10 @@ json::Value OverlayAgent::report() const {
 Task<void> OverlayAgent::serve(http::Request request, http::ResponseWriter& writer) {
   auto path = request.path();
   constexpr std::string_view kPeers = "/v1/net/peers/", kLeave = "/v1/net/leave";
+  if (path == "/v1/net/wireguard-key" && request.method == "POST") {
+    co_await change_key(writer);
+    co_return;
+  }
   if ((path.starts_with(kPeers) && request.method == "DELETE") || (path == kLeave && request.method == "POST")) {
     auto peer = path == kLeave ? std::string() : http::percent_decode(path.substr(kPeers.size()));
     co_await change_ring(request.method, std::move(peer), writer);
@@ -216,6 +220,20 @@ Task<void> OverlayAgent::serve(http::Request request, http::ResponseWriter& writ
   (void)co_await writer.send(std::move(response));  // who went away asks again
 }
 
+Task<void> OverlayAgent::change_key(http::ResponseWriter& writer) {
+  auto done = core_.change_key();
+  if (done) {
+    loop_->post([this] {
+      dirty_ = true;
+      changed_.notify();
+    });
+  }
+  auto body = done ? json::Object{} : json::Object{{"message", done.error().text()}};
+  http::Response response{done ? 200 : http_status_of(done.error().code), {{"Content-Type", "application/json"}}, {}};
+  response.body.push_back(http::buffer(json::dump(body)));
+  (void)co_await writer.send(std::move(response));
+}
+
 Task<void> OverlayAgent::serve_readers(http::Request request, http::ResponseWriter& writer) {
   auto path = request.path();
   if (request.method == "GET" && (path == "/metrics" || path == "/v1/net" || path == "/v1/status")) {
@@ -240,6 +258,7 @@ Task<void> OverlayAgent::keep_reconciled(std::stop_token stop) {
     if (auto published = co_await publish(); !published && done) done = std::move(published);
     // A failure is tried again soon, then less often, up to the usual interval.
     pause = done ? options_.resync : std::min<Duration>(pause * 2, options_.resync);
+    if (core_.changes_key()) pause = std::min<Duration>(pause, std::chrono::seconds(1));
     if (!dirty_) co_await changed_.wait_for(pause, stop);
     if (done) pause = std::chrono::milliseconds(100);
   }

@@ -67,6 +67,7 @@ class OverlayAgent {
   Task<void> lead_new_pods(std::stop_token stop);
   Task<Result<void>> publish();
   Task<void> serve(http::Request request, http::ResponseWriter& writer);
+  Task<void> change_key(http::ResponseWriter& writer);
   Task<void> serve_readers(http::Request request, http::ResponseWriter& writer);
   void take_peers();
   std::vector<Peer> take_nodes();

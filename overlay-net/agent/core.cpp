@@ -109,9 +109,12 @@ Result<void> AgentCore::reconcile_locked() {
     for (auto& p : peers) p.ranges = ring_->ranges_of(p.name);
     local = ring_->ranges_of(options_.node_name);
   }
+  prepare_wireguard(peers);
   if (paths_) datapath_->use_sleeve(paths_->sleeved());
   LAB_TRY(auto report, datapath_->reconcile(peers, local));
   if (paths_) paths_->set_peers(peers, report.mtu, next_hops_);
+  if (wireguard_) wireguard_->prune();
+  report.warnings.insert(report.warnings.end(), wireguard_warnings_.begin(), wireguard_warnings_.end());
   for (const auto& w : report.warnings) {
     if (std::ranges::find(report_.warnings, w) == report_.warnings.end()) log::warn(w);
   }
@@ -194,7 +197,7 @@ Result<void> AgentCore::update_firewall() {
     if (!ring_) state.cluster_cidrs.push_back(p.pod_cidr);
   }
   state.marks_established = flows_.has_value();
-  if (paths_ && paths_->encrypts()) state.only_through = datapath_->config().sleeve;
+  if (paths_ && paths_->encrypts()) state.only_through = {datapath_->config().sleeve, datapath_->config().wireguard};
   std::erase_if(state.cluster_cidrs, [](const Cidr& c) { return !c.address.is_v4(); });
   auto script = firewall_script(state);
   if (script == firewall_) return {};
@@ -314,6 +317,7 @@ json::Value AgentCore::status() const {
     if (auto s = paths.find(p.name); s != paths.end()) add_path(peers.back(), s->second);
   }
   for (const auto& w : report_.warnings) warnings.push_back(json::Value(w));
+  const json::Value wireguard = wireguard_ ? wireguard_status() : json::Value();
   auto usage = allocator_ ? allocator_->usage() : AllocatorUsage{};
   return json::Object{{"node", options_.node_name},
                       {"ready", ready_ && problem_.empty()},
@@ -327,6 +331,7 @@ json::Value AgentCore::status() const {
                       {"peers", std::move(peers)},
                       {"warnings", std::move(warnings)},
                       {"encrypts", paths_ && paths_->encrypts()},
+                      {"wireguard", wireguard},
                       {"flowCache", flows_ ? "on" : "off: " + flows_off_},
                       {"ipam", json::Object{{"total", usage.total}, {"used", usage.used}}}};
 }

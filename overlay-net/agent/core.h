@@ -47,8 +47,8 @@ class AgentCore {
   // What this node shall be and who the others are. Takes effect with reconcile().
   void set_pod_cidr(Cidr pod_cidr);
   void set_peers(std::vector<Peer> peers);
-  // Addresses come out of the ring, instead of a range of this node's own, and peers' ranges are what the ring says. Before
-  // the first reconcile(). The ring outlives this.
+  // Addresses come out of the ring, instead of a range of this node's own, and peers' ranges are what the ring says.
+  // Before the first reconcile(). The ring outlives this.
   void use_ring(ring::RingAllocator& ring);
 
   // Peers' packets take the path that these say; with encryption none but theirs. Before the first reconcile(). They
@@ -68,12 +68,16 @@ class AgentCore {
 
   std::vector<policy::WiredPod> wired_pods() const;  // of Kubernetes, with their addresses
 
-  Cidr pod_cidr() const;             // empty while it is unknown
-  std::vector<Peer> peers() const;   // as set, or remembered
+  Cidr pod_cidr() const;            // empty while it is unknown
+  std::vector<Peer> peers() const;  // as set, or remembered
 
   bool ready() const;
   bool may_get_space() const;  // when an address was refused
-  bool has_pod_cidr() const;  // set, or remembered
+  bool has_pod_cidr() const;   // set, or remembered
+  // A new WireGuard key before its time, with the next reconcile()s; kConflict where there is none.
+  Result<void> change_key();
+  bool changes_key() const;  // it is about to: reconcile() again within a second
+
   json::Value status() const;
   std::string metrics() const;  // Prometheus text
   MacAddress vtep_mac() const { return vtep_mac_of(options_.node_name); }
@@ -87,6 +91,8 @@ class AgentCore {
   void lead_new_pods_locked();
   Result<void> reconcile_locked();
   Result<void> open_parts();
+  void prepare_wireguard(const std::vector<Peer>& peers);
+  json::Value wireguard_status() const;
   Result<void> update_firewall();
   void remember();
   void recall();
@@ -105,6 +111,8 @@ class AgentCore {
   Paths* paths_ = nullptr;
   std::map<std::string, std::string> next_hops_;
   std::optional<Datapath> datapath_;
+  std::optional<WireguardTunnel> wireguard_;  // with encryption
+  std::vector<std::string> wireguard_warnings_;
   std::optional<FlowCache> flows_;
   std::string flows_off_;  // why there is none; "" before the first reconcile
   ReconcileReport report_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "base/netlink/sysctl.h"
 #include "base/subprocess.h"
@@ -52,6 +53,7 @@ Result<ReconcileReport> Datapath::reconcile(const std::vector<Peer>& peers, cons
   LAB_CHECK(ensure_link_state(vxlan, config_.vtep_mac, report, !config_.encrypted));
   LAB_CHECK(ensure_only_address(vxlan, vtep, report));
   LAB_CHECK(ensure_sleeve(vtep, report));
+  LAB_CHECK(ensure_wireguard(vtep, report));
   LAB_TRY(auto programmed, netlink_.fdb(vxlan.index));
   LAB_CHECK(ensure_peers(vxlan, usable(peers, programmed, report), report));
   return report;
@@ -63,7 +65,9 @@ Result<void> Datapath::check_range_is_free() {
   for (const auto& route : routes) {
     if (route.destination.prefix == 0 || !route.destination.overlaps(config_.pod_cidr)) continue;
     auto link = netlink_.link(route.link);
-    if (!link || link->name == config_.bridge || link->name == config_.vxlan || link->name == config_.sleeve) continue;
+    if (!link || link->name == config_.bridge || link->name == config_.vxlan || link->name == config_.sleeve ||
+        link->name == config_.wireguard)
+      continue;
     return fail(Code::kConflict,
                 "pod range " + config_.pod_cidr.text() + " overlaps the route to " + route.destination.text() +
                     " through " + link->name,
@@ -78,7 +82,7 @@ Result<unsigned> Datapath::pod_mtu() {
     if (a.address.address != config_.underlay) continue;
     LAB_TRY(auto link, netlink_.link(a.link));
     // Loopback claims 65536, more than an IP packet can hold.
-    return std::min(link.mtu, 65535u) - kVxlanOverhead;
+    return std::min(link.mtu, 65535u) - (config_.encrypted ? kWireguardOverhead : kVxlanOverhead);
   }
   return fail(Code::kUnavailable, "no device of this node has the address " + config_.underlay.text(),
               "check the node's address (--node-ip) and that its network is up");
@@ -115,10 +119,30 @@ Result<Link> Datapath::ensure_vxlan(ReconcileReport& report) {
 // The device comes and goes with the process that made it; its address is what this node's own packets come from.
 Result<void> Datapath::ensure_sleeve(const Cidr& address, ReconcileReport& report) {
   LAB_TRY(sleeve_, netlink_.find_link(config_.sleeve));
-  if (!sleeve_) return {};
-  LAB_CHECK(set_device_parameters(config_.sleeve));
-  LAB_CHECK(ensure_link_state(*sleeve_, sleeve_->mac, report));
-  return ensure_only_address(*sleeve_, address, report);
+  return sleeve_ ? ensure_tunnel(*sleeve_, address, report) : Result<void>{};
+}
+
+// One that is left of a time with encryption would hold the tunnel's port.
+Result<void> Datapath::ensure_wireguard(const Cidr& address, ReconcileReport& report) {
+  LAB_TRY(wireguard_, netlink_.find_link(config_.wireguard));
+  if (wireguard_ && wireguard_->kind != "wireguard") wireguard_.reset();
+  if (!wireguard_) return {};
+  if (!config_.encrypted) {
+    ++report.changes;
+    return netlink_.delete_link(std::exchange(wireguard_, {})->index);
+  }
+  if (auto up = ensure_tunnel(*wireguard_, address, report); !up) {
+    report.warnings.push_back(config_.wireguard + " cannot be used, so user space encrypts: " + up.error().text() +
+                              "; does another program use UDP " + std::to_string(config_.port) + "?");
+    wireguard_.reset();
+  }
+  return {};
+}
+
+Result<void> Datapath::ensure_tunnel(const Link& link, const Cidr& address, ReconcileReport& report) {
+  LAB_CHECK(set_device_parameters(link.name));
+  LAB_CHECK(ensure_link_state(link, link.mac, report));
+  return ensure_only_address(link, address, report);
 }
 
 Result<void> Datapath::ensure_link_state(const Link& link, const MacAddress& mac, ReconcileReport& report, bool up) {
@@ -266,22 +290,30 @@ Result<void> Datapath::ensure_peers(const Link& vxlan, const std::vector<Peer>& 
   return {};
 }
 
+// The device that leads to the peer; null: none, as long as packets would not be encrypted.
+const Link* Datapath::way_to(const Peer& peer, const Link& vxlan) const {
+  if (wireguard_ && wireguarded_.contains(peer.name)) return &*wireguard_;
+  if (config_.encrypted) return sleeve_ ? &*sleeve_ : nullptr;
+  return sleeve_ && sleeved_.contains(peer.name) ? &*sleeve_ : &vxlan;
+}
+
 // A peer that is moved between the kernel's device and the sleeve's has its route replaced in one step.
 Result<void> Datapath::ensure_routes(const Link& vxlan, const std::vector<Peer>& peers, ReconcileReport& report) {
   std::vector<Route> routes;
   for (const auto& p : peers) {
-    const bool by_sleeve = sleeve_ && (config_.encrypted || sleeved_.contains(p.name));
-    if (config_.encrypted && !by_sleeve) continue;
+    const Link* way = way_to(p, vxlan);
+    if (!way) continue;
     for (const auto& range : ranges_move() ? p.ranges : std::vector{p.pod_cidr}) {
       Route r{.destination = range.network(), .protocol = kRouteProtocol};
-      r.link = by_sleeve ? sleeve_->index : vxlan.index;
-      if (!by_sleeve) r.gateway = next_hop(p), r.onlink = true;
+      r.link = way->index;
+      if (way == &vxlan) r.gateway = next_hop(p), r.onlink = true;
       routes.push_back(std::move(r));
     }
   }
   LAB_TRY(auto have, netlink_.routes(vxlan.index));
-  if (sleeve_) {
-    LAB_TRY(auto more, netlink_.routes(sleeve_->index));
+  for (const auto* device : {&sleeve_, &wireguard_}) {
+    if (!*device) continue;
+    LAB_TRY(auto more, netlink_.routes((*device)->index));
     have.insert(have.end(), more.begin(), more.end());
   }
   for (const auto& r : routes) {
@@ -307,6 +339,7 @@ Result<void> Datapath::clean_up(const std::string& bridge, const std::string& vx
     }
     LAB_CHECK(netlink.delete_link(found->index));
   }
+  LAB_CHECK(netlink.delete_link(DatapathConfig{}.wireguard));
   return netlink.delete_link(vxlan);
 }
 

@@ -79,7 +79,9 @@ std::string firewall_script(const FirewallState& s) {
         std::to_string(LAB_ESTABLISHED_MARK) + "\n  }\n";
   }
   if (!s.only_through.empty()) {
-    const std::string ways = "{ \"lo\", \"" + s.bridge + "\", \"" + s.only_through + "\" } drop\n";
+    std::string ways = "{ \"lo\", \"" + s.bridge + "\"";
+    for (const auto& device : s.only_through) ways += ", \"" + device + "\"";
+    ways += " } drop\n";
     out +=
         "  chain only-out {\n    type filter hook postrouting priority 0; policy accept;\n"
         "    ip daddr @pod-cidrs oifname != " +

@@ -34,8 +34,9 @@ struct FirewallState {
   std::uint16_t tunnel_port = 0;
   // Packets of connections that the flow cache may lead get its mark (flow_cache.h).
   bool marks_established = false;
-  // Pods' packets go to other nodes and come from them through this device alone, also while it is not there; "": any.
-  std::string only_through;
+  // Pods' packets go to other nodes and come from them through these devices alone, also while they are not there;
+  // none: through any.
+  std::vector<std::string> only_through;
 };
 
 // The script that makes the table so, whatever it was.

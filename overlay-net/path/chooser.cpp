@@ -5,7 +5,7 @@
 namespace lab::overlay {
 
 const char* name_of(Path path) {
-  return path == Path::kSleeve ? "sleeve" : "fastdp";
+  return path == Path::kSleeve ? "sleeve" : path == Path::kWireguard ? "wireguard" : "fastdp";
 }
 
 std::string PathChooser::reason(const Heartbeats& seen) const {
@@ -19,7 +19,8 @@ std::string PathChooser::reason(const Heartbeats& seen) const {
   if (seen.small || seen.unsummed) {
     return "full-size packets are lost, small ones pass: a device on the way carries less than its MTU says";
   }
-  return "nothing passes on the VXLAN port: is UDP blocked on the way?";
+  return std::string("nothing passes on the ") + (kernel_ == Path::kWireguard ? "WireGuard" : "VXLAN") +
+         " port: is UDP blocked on the way?";
 }
 
 bool PathChooser::round(const Heartbeats& seen) {
@@ -28,8 +29,8 @@ bool PathChooser::round(const Heartbeats& seen) {
   if (seen.full) {
     misses_ = 0;
     passes_ = std::min(passes_ + 1, limits_.passes);
-    if (path_ == Path::kFastdp || passes_ >= limits_.passes) {
-      path_ = Path::kFastdp;
+    if (path_ == kernel_ || passes_ >= limits_.passes) {
+      path_ = kernel_;
       why_.clear();
     }
   } else {

@@ -9,8 +9,8 @@
 
 namespace lab::overlay {
 
-enum class Path { kFastdp, kSleeve };
-const char* name_of(Path path);  // "fastdp", "sleeve"
+enum class Path { kFastdp, kSleeve, kWireguard };
+const char* name_of(Path path);  // "fastdp", "sleeve", "wireguard"
 
 // What came back within one round, of what was sent over the kernel's path, and whether the sleeve answers.
 struct Heartbeats {
@@ -26,7 +26,9 @@ class PathChooser {
   struct Limits {
     int misses = 5, passes = 3;
   };
-  explicit PathChooser(Limits limits) : limits_(limits) {}
+  // `kernel`: the path besides the sleeve that it watches. `begins`: with which of the two.
+  PathChooser(Limits limits, Path kernel, Path begins) : limits_(limits), kernel_(kernel), path_(begins) {}
+  explicit PathChooser(Limits limits) : PathChooser(limits, Path::kFastdp, Path::kFastdp) {}
   PathChooser() : PathChooser(Limits()) {}
 
   bool round(const Heartbeats& seen);  // true when the path or the reason changed
@@ -42,7 +44,7 @@ class PathChooser {
   std::string reason(const Heartbeats& seen) const;
 
   Limits limits_;
-  Path path_ = Path::kFastdp;
+  Path kernel_, path_;
   std::string why_;
   int misses_ = 0, passes_ = 0;
 };

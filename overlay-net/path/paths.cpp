@@ -29,7 +29,10 @@ PeerName id_of(const MacAddress& mac) {
 
 class Paths::Watch {
  public:
-  explicit Watch(PathOptions options) : options_(std::move(options)), socket_(options_.vxlan) {}
+  explicit Watch(PathOptions options)
+      : options_(std::move(options)),
+        secret_(options_.authenticator ? options_.authenticator->shared_secret() : ""),
+        socket_(encrypts() ? options_.wireguard : options_.vxlan) {}
   ~Watch();
   Result<void> start();
 
@@ -40,6 +43,13 @@ class Paths::Watch {
   std::string metrics();
   bool encrypts() const { return options_.authenticator != nullptr; }
 
+  void offer_wireguard(const WireguardOffer& own, const std::string& problem);
+  std::map<std::string, WireguardOffer> wireguard_offers();
+  void adopt(std::map<std::string, WireguardOffer> known);
+  std::set<std::string> by_wireguard();
+  bool may_leave_wireguard();
+  const std::string& shared_secret() const { return secret_; }
+
  private:
   struct Watched {
     Peer peer;
@@ -47,6 +57,7 @@ class Paths::Watch {
     Heartbeats seen;
     std::uint32_t number = 0;
     bool sent = false, ever = false;  // ever: it answered once since it is known
+    WireguardOffer offer;             // as it told last
     TimePoint due{}, last_full = std::chrono::steady_clock::now();
   };
 
@@ -59,10 +70,18 @@ class Paths::Watch {
   TimePoint tick(TimePoint now, bool& changed);
   void beat(Watched& w);
   void take(const Heartbeat& h);
+  Watched watch_anew(const std::string& name);
+  void begin_anew(Watched& w);
+  bool take_offer(Watched& w, const std::optional<std::string>& note);
+  bool notice_loss(bool open);
   std::map<PeerName, SleevePeerStatus> sleeve_status();
-  Path path_of(const Watched& w) const { return encrypts() ? Path::kSleeve : w.chooser.path(); }
+  std::string wireguard_obstacle(const Watched& w) const { return obstacle(own_, w.offer, own_problem_); }
+  Path path_of(const Watched& w) const {
+    return encrypts() && !wireguard_obstacle(w).empty() ? Path::kSleeve : w.chooser.path();
+  }
 
   const PathOptions options_;
+  const std::string secret_;
   HeartbeatSocket socket_;
   int wake_ = -1;
   std::atomic<bool> stop_ = false;
@@ -73,6 +92,10 @@ class Paths::Watch {
   std::vector<SleevePeer> for_sleeve_;
   std::map<PeerName, PeerName> via_;
   std::map<MacAddress, Watched> peers_;
+  WireguardOffer own_;
+  std::string own_problem_;
+  std::map<std::string, WireguardOffer> adopted_;  // until the first set_peers()
+  bool was_open_ = false;
   unsigned mtu_ = 0;
   std::function<void()> on_change_;
   std::uint64_t moves_ = 0;
@@ -133,6 +156,7 @@ bool Paths::Watch::retry_sleeve(TimePoint now) {
 
 void Paths::Watch::tell_sleeve() {
   if (!sleeve_) return;
+  if (encrypts()) sleeve_->tell(encode(own_));
   sleeve_->set_peers(for_sleeve_);
   sleeve_->set_next_hops(via_);
 }
@@ -191,7 +215,8 @@ TimePoint Paths::Watch::tick(TimePoint now, bool& changed) {
   if (retry_sleeve(now)) changed = true;
   if (!sleeve_) next = std::min(next, next_try_);
   // The device may be made, or made anew, at any time.
-  const bool open = !encrypts() && socket_.ensure_open();
+  const bool open = socket_.ensure_open();
+  if (notice_loss(open)) changed = true;
   std::map<PeerName, SleevePeerStatus> by_sleeve;
   bool asked = false;
   for (auto& [mac, w] : peers_) {
@@ -203,6 +228,7 @@ TimePoint Paths::Watch::tick(TimePoint now, bool& changed) {
       // only when it is so much newer that the agent must have been there while the kernel's path was silent.
       w.seen.sleeve =
           s != by_sleeve.end() && s->second.established && s->second.heard > w.last_full + options_.heartbeat * 5 / 2;
+      if (s != by_sleeve.end() && take_offer(w, s->second.note)) changed = true;
       const auto before = path_of(w);
       if (w.sent && w.chooser.round(w.seen)) {
         if (path_of(w) != before) {
@@ -217,12 +243,98 @@ TimePoint Paths::Watch::tick(TimePoint now, bool& changed) {
           std::max<TimePoint::duration>(options_.heartbeat, std::chrono::milliseconds(10) * peers_.size());
       w.due = now + (w.sent && w.ever && w.chooser.restless() ? options_.restless : usual);
       w.seen = {};
-      w.sent = open && mtu_;
+      w.sent = open && mtu_ && (!encrypts() || wireguard_obstacle(w).empty());
       if (w.sent) beat(w);
     }
     next = std::min(next, w.due);
   }
   return next;
+}
+
+// A peer that nothing is known of begins with the sleeve where packets are encrypted.
+Paths::Watch::Watched Paths::Watch::watch_anew(const std::string& name) {
+  if (!encrypts()) return {.chooser = PathChooser(options_.limits)};
+  const auto known = adopted_.find(name);
+  const bool adopted = known != adopted_.end();
+  Watched out{.chooser = PathChooser(options_.limits, Path::kWireguard, adopted ? Path::kWireguard : Path::kSleeve)};
+  if (adopted) out.offer = known->second;
+  return out;
+}
+
+// Through WireGuard only once that has shown that it works.
+void Paths::Watch::begin_anew(Watched& w) {
+  w.chooser = PathChooser(options_.limits, Path::kWireguard, Path::kSleeve);
+  w.seen = {};
+  w.sent = false;
+}
+
+// What a peer tells of its WireGuard. Another key has still to show that it works. True when something is to be done.
+bool Paths::Watch::take_offer(Watched& w, const std::optional<std::string>& note) {
+  if (!note) return false;
+  auto offer = decode_offer(*note);
+  if (offer == w.offer) return false;
+  const auto before = path_of(w);
+  w.offer = std::move(offer);
+  begin_anew(w);
+  if (before == Path::kSleeve) return true;
+  ++moves_;
+  const auto why = wireguard_obstacle(w);
+  log::info("peer is reached by another path", {{"peer", w.peer.name},
+                                                {"path", name_of(Path::kSleeve)},
+                                                {"reason", why.empty() ? "it has another WireGuard key" : why}});
+  return true;
+}
+
+// The kernel's device is gone, and its routes are with it: whoever makes it should do so soon.
+bool Paths::Watch::notice_loss(bool open) {
+  const bool lost = was_open_ && !open;
+  was_open_ = open;
+  return lost;
+}
+
+void Paths::Watch::offer_wireguard(const WireguardOffer& own, const std::string& problem) {
+  std::lock_guard lock(mutex_);
+  own_problem_ = problem;
+  if (own == own_) return;
+  for (auto& [mac, w] : peers_) {
+    if (path_of(w) != Path::kSleeve) ++moves_;
+    begin_anew(w);
+  }
+  own_ = own;
+}
+
+std::map<std::string, WireguardOffer> Paths::Watch::wireguard_offers() {
+  std::lock_guard lock(mutex_);
+  auto out = adopted_;
+  for (const auto& [mac, w] : peers_) out[w.peer.name] = w.offer;
+  return out;
+}
+
+void Paths::Watch::adopt(std::map<std::string, WireguardOffer> known) {
+  std::lock_guard lock(mutex_);
+  adopted_ = std::move(known);
+}
+
+std::set<std::string> Paths::Watch::by_wireguard() {
+  std::lock_guard lock(mutex_);
+  std::set<std::string> out;
+  if (own_.state != WireguardOffer::State::kReady) return out;
+  for (const auto& [name, offer] : adopted_) out.insert(name);
+  for (const auto& [mac, w] : peers_) {
+    if (path_of(w) == Path::kWireguard) out.insert(w.peer.name);
+  }
+  return out;
+}
+
+bool Paths::Watch::may_leave_wireguard() {
+  std::lock_guard lock(mutex_);
+  const auto by_sleeve = sleeve_status();
+  return std::ranges::all_of(peers_, [&](const auto& entry) {
+    const auto& w = entry.second;
+    if (path_of(w) != Path::kWireguard || !w.ever || !w.chooser.why().empty()) return true;
+    const auto s = by_sleeve.find(id_of(entry.first));
+    return s != by_sleeve.end() && s->second.established;
+  });
 }
 
 void Paths::Watch::beat(Watched& w) {
@@ -280,9 +392,10 @@ void Paths::Watch::set_peers(const std::vector<Peer>& peers, unsigned mtu,
       auto known = peers_.find(p.vtep_mac);
       auto& w = next[p.vtep_mac] = known != peers_.end() && known->second.peer.underlay == p.underlay
                                        ? std::move(known->second)
-                                       : Watched{.chooser = PathChooser(options_.limits)};
+                                       : watch_anew(p.name);
       w.peer = p;
     }
+    adopted_.clear();
     peers_ = std::move(next);
     for_sleeve_ = std::move(for_sleeve);
     via_ = std::move(via);
@@ -318,8 +431,9 @@ std::vector<PathStatus> Paths::Watch::status() {
   std::vector<PathStatus> out;
   for (const auto& [mac, w] : peers_) {
     PathStatus s{.peer = w.peer.name, .path = path_of(w)};
-    if (s.path == Path::kFastdp) {
+    if (s.path != Path::kSleeve) {
       s.mtu = mtu_;
+      s.encrypted = s.path == Path::kWireguard;
       s.why = w.chooser.why();
       if (!s.why.empty() && !no_sleeve_.empty()) s.why += "; " + no_sleeve_;
       s.established = s.why.empty() && w.ever;
@@ -329,7 +443,9 @@ std::vector<PathStatus> Paths::Watch::status() {
       s.encrypted = f.encrypted;
       s.mtu = f.mtu;
       s.via = f.via;
-      s.why = !f.problem.empty() ? f.problem : w.chooser.why();
+      s.why = f.problem;
+      if (s.why.empty() && encrypts()) s.why = wireguard_obstacle(w);
+      if (s.why.empty()) s.why = w.chooser.why();
     }
     out.push_back(std::move(s));
   }
@@ -344,15 +460,16 @@ std::string Paths::Watch::metrics() {
     return "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n" + name + " " + std::to_string(value) +
            "\n";
   };
-  const auto sleeved = static_cast<std::uint64_t>(
-      std::ranges::count_if(paths, [](const PathStatus& s) { return s.path == Path::kSleeve; }));
+  auto on = [&](Path path) { return static_cast<std::uint64_t>(std::ranges::count(paths, path, &PathStatus::path)); };
   std::uint64_t moves;
   {
     std::lock_guard lock(mutex_);
     moves = moves_;
     if (sleeve_) c = sleeve_->counters();
   }
-  return line("lab_overlay_sleeve_peers", "gauge", "Peers that are reached through user space.", sleeved) +
+  return line("lab_overlay_sleeve_peers", "gauge", "Peers that are reached through user space.", on(Path::kSleeve)) +
+         line("lab_overlay_wireguard_peers", "gauge", "Peers that are reached through the kernel's WireGuard.",
+              on(Path::kWireguard)) +
          line("lab_overlay_path_moves_total", "counter", "Peers that were moved to another path.", moves) +
          line("lab_overlay_sleeve_forwarded_total", "counter", "Datagrams passed on for other peers.", c.forwarded) +
          line("lab_overlay_sleeve_rekeyed_total", "counter", "Keys that were changed.", c.rekeyed) +
@@ -380,6 +497,24 @@ void Paths::on_change(std::function<void()> f) {
 }
 std::set<std::string> Paths::sleeved() const {
   return watch_->sleeved();
+}
+void Paths::offer_wireguard(const WireguardOffer& own, const std::string& problem) {
+  watch_->offer_wireguard(own, problem);
+}
+std::map<std::string, WireguardOffer> Paths::wireguard_offers() const {
+  return watch_->wireguard_offers();
+}
+void Paths::adopt(std::map<std::string, WireguardOffer> known) {
+  watch_->adopt(std::move(known));
+}
+std::set<std::string> Paths::by_wireguard() const {
+  return watch_->by_wireguard();
+}
+bool Paths::may_leave_wireguard() const {
+  return watch_->may_leave_wireguard();
+}
+std::string Paths::shared_secret() const {
+  return watch_->shared_secret();
 }
 std::vector<PathStatus> Paths::status() const {
   return watch_->status();

@@ -50,11 +50,12 @@ void Sleeve::Loop::probe(PeerState& peer, TimePoint now) {
   if (encrypts() && !session) return;
   static std::uint8_t zeros[kMaxPacket];
   for (unsigned size : peer.pmtu.round()) {
-    std::uint8_t text[wire::Probe::kSize];
+    std::uint8_t text[wire::Probe::kSize + 1 + wire::kMaxNote];
     write(wire::Probe{++peer.probes, static_cast<std::uint16_t>(size), trains_word(peer)}, text);
+    const std::size_t used = wire::Probe::kSize + (encrypts() ? wire::write_note(note_, text + wire::Probe::kSize) : 0);
     Head head{.kind = Kind::kProbe, .from = options.self, .to = peer.peer.id};
-    const std::size_t fill = size - overhead() - sizeof text;
-    emit(peer, session, head, text, Bytes(zeros, fill));
+    const std::size_t fill = size - overhead() - used;
+    emit(peer, session, head, ConstBytes(text, used), Bytes(zeros, fill));
     flush_out();  // each alone: one that is too large must not take another with it
   }
 }

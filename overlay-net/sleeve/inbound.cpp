@@ -135,6 +135,7 @@ void Sleeve::Loop::take_text(PeerState& peer, const Head& head, Bytes text) {
         return;
       }
       note_trains(peer, probe->trains, std::chrono::steady_clock::now());
+      if (encrypts()) peer.note = wire::read_note(text);
       auto* session = encrypts() ? peer.keys.sending() : nullptr;
       if (encrypts() && !session) return;
       return send_control(peer, session, Kind::kProbeAnswer, text.first(wire::Probe::kSize));

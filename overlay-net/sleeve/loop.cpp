@@ -142,6 +142,16 @@ void Sleeve::Loop::set_next_hops(std::map<PeerName, PeerName> via) {
   wake();
 }
 
+void Sleeve::Loop::tell(std::string note) {
+  {
+    Lock lock(*this);
+    if (note == note_) return;
+    note_ = std::move(note);
+    for (const auto& p : peers_.all()) p->next_probe = {};
+  }
+  wake();
+}
+
 // Three heartbeats and a half without an answer: as likely a lost datagram each as a lost peer.
 bool Sleeve::Loop::hears(const PeerState& p, TimePoint now) const {
   return p.was_heard && now - p.heard < options.heartbeat * 7 / 2;
@@ -158,6 +168,7 @@ std::vector<SleevePeerStatus> Sleeve::Loop::status() {
     s.encrypted = p->keys.sending() != nullptr;
     s.mtu = p->pmtu.size() - static_cast<unsigned>(overhead());
     if (p->via) s.via = p->via->peer.name;
+    s.note = p->note;
     if (!s.established) {
       s.problem = !stopped_.empty()                  ? stopped_
                   : !p->problem.empty()              ? p->problem
@@ -195,6 +206,9 @@ void Sleeve::set_peers(std::vector<SleevePeer> peers) {
 }
 void Sleeve::set_next_hops(std::map<PeerName, PeerName> via) {
   loop_->set_next_hops(std::move(via));
+}
+void Sleeve::tell(std::string note) {
+  loop_->tell(std::move(note));
 }
 std::vector<SleevePeerStatus> Sleeve::status() const {
   return loop_->status();

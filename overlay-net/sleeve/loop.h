@@ -31,6 +31,7 @@ class Sleeve::Loop {
   // From outside.
   void set_peers(std::vector<SleevePeer> peers);
   void set_next_hops(std::map<PeerName, PeerName> via);
+  void tell(std::string note);
   std::vector<SleevePeerStatus> status();
   SleeveCounters counters();
 
@@ -117,6 +118,7 @@ class Sleeve::Loop {
   std::vector<iovec> vectors_;
   TimePoint next_tick_{};
   BusyPoll busy_poll_;
+  std::string note_;     // told to all peers
   std::string stopped_;  // why there is no TUN device any more; "" while there is
 };
 

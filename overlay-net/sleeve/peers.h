@@ -37,8 +37,9 @@ struct PeerState {
   std::uint16_t trains_lost = 0;  // as it said last
   TimePoint trains_from{};
   std::chrono::seconds trains_pause{kTrainsPause};
-  std::uint64_t train_number = 0;  // where they are not sealed
-  std::string problem;             // of the handshake
+  std::uint64_t train_number = 0;   // where they are not sealed
+  std::string problem;              // of the handshake
+  std::optional<std::string> note;  // what it told last
   std::uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0;
 
   const sockaddr_in& next_hop() const { return via ? via->address : address; }

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,9 +56,10 @@ struct SleevePeerStatus {
   bool established = false;                       // it answers, over this path
   std::chrono::steady_clock::time_point heard{};  // its last answer
   bool encrypted = false;
-  unsigned mtu = 0;     // largest IP packet that goes in one datagram; larger ones are cut
-  std::string via;      // the peer that forwards; "" when directly
-  std::string problem;  // why it is not established, as far as known
+  unsigned mtu = 0;                 // largest IP packet that goes in one datagram; larger ones are cut
+  std::string via;                  // the peer that forwards; "" when directly
+  std::string problem;              // why it is not established, as far as known
+  std::optional<std::string> note;  // what it told last, with tell(); none: nothing was heard from it yet
   std::uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0;
 };
 
@@ -87,6 +89,8 @@ class Sleeve {
   void set_peers(std::vector<SleevePeer> peers);
   // Peers that are reached through another one. A peer that is not in it is reached directly.
   void set_next_hops(std::map<PeerName, PeerName> via);
+  // Told to every peer, now and in each heartbeat; at most wire::kMaxNote bytes. Only where packets are sealed.
+  void tell(std::string note);
 
   std::vector<SleevePeerStatus> status() const;  // in the order of names
   SleeveCounters counters() const;

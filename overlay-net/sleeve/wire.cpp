@@ -85,4 +85,18 @@ std::optional<Probe> read_probe(std::span<const std::uint8_t> text) {
                get<std::uint16_t>(text.data() + 10)};
 }
 
+std::size_t write_note(std::string_view note, std::uint8_t* out) {
+  note = note.substr(0, kMaxNote);
+  out[0] = static_cast<std::uint8_t>(note.size());
+  std::memcpy(out + 1, note.data(), note.size());
+  return 1 + note.size();
+}
+
+std::string_view read_note(std::span<const std::uint8_t> text) {
+  if (text.size() <= Probe::kSize) return {};
+  const std::size_t size = text[Probe::kSize];
+  if (size > kMaxNote || text.size() < Probe::kSize + 1 + size) return {};
+  return {reinterpret_cast<const char*>(text.data()) + Probe::kSize + 1, size};
+}
+
 }  // namespace lab::overlay::wire

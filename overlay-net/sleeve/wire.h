@@ -83,4 +83,10 @@ struct Probe {
 void write(const Probe& probe, std::uint8_t* out);
 std::optional<Probe> read_probe(std::span<const std::uint8_t> text);
 
+// What a peer tells of itself in its probes, where they are sealed: behind the Probe one byte of length and the note.
+// Earlier versions have zeros there: an empty one.
+inline constexpr std::size_t kMaxNote = 63;
+std::size_t write_note(std::string_view note, std::uint8_t* out);  // bytes written, at most 1 + kMaxNote
+std::string_view read_note(std::span<const std::uint8_t> text);    // of a whole probe; "" where there is none
+
 }  // namespace lab::overlay::wire

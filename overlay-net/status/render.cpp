@@ -108,14 +108,36 @@ void mesh_summary(std::string& out, const json::Value& report) {
   }
 }
 
-// What was chosen, and with which peers it is not (yet) so.
+// What was chosen, by what it is done, and with which peers it is not (yet) so.
 std::string encryption_of(const json::Value& report) {
   if (!json::flag(report, "encrypts")) return "off";
-  std::string out = "on: AES-256-GCM, through user space", without;
+  std::string kernel, user, without;
+  auto add = [](std::string& list, const json::Value& peer) {
+    list += (list.empty() ? "" : ", ") + text_of(peer, "name");
+  };
   for (const auto& p : json::list(report, "peers")) {
-    if (!json::flag(p, "encrypted")) without += (without.empty() ? "" : ", ") + text_of(p, "name");
+    add(!json::flag(p, "encrypted") ? without : json::str(p, "path") == "wireguard" ? kernel : user, p);
   }
+  std::string out = "on: ";
+  if (!kernel.empty())
+    out += user.empty() ? "WireGuard, in the kernel" : "WireGuard, in the kernel, with " + kernel + "; ";
+  if (kernel.empty() || !user.empty()) out += "AES-256-GCM, through user space";
+  if (!kernel.empty() && !user.empty()) out += ", with " + user;
+  // Of a single peer its line in `status connections` tells; here what keeps all of them away.
+  if (auto why = text_of(json::at(report, "wireguard"), "why"); !why.empty()) out += " (" + why + ")";
   return without.empty() ? out : out + "; no keys yet with " + without + ", which gets nothing";
+}
+
+// What pods' packets to other nodes go through, as a rule.
+std::string device_of(const json::Value& report) {
+  const auto& wireguard = json::at(report, "wireguard");
+  const std::string port = ", UDP port " + std::to_string(json::num(report, "port"));
+  const std::string mtu = ", MTU of pods " + std::to_string(json::num(report, "mtu"));
+  if (auto key = text_of(wireguard, "publicKey"); !key.empty()) {
+    return text_of(wireguard, "device") + port + mtu + ", public key " + key;
+  }
+  if (json::flag(report, "encrypts")) return "lab-sleeve, UDP port 6783" + mtu;
+  return "lab-vxlan, VNI " + std::to_string(json::num(report, "vni")) + port + mtu;
 }
 
 }  // namespace
@@ -128,9 +150,7 @@ std::string render_summary(const json::Value& report) {
   auto problem = text_of(report, "problem");
   line(out, "Status", json::flag(report, "ready") ? "ready" : "not ready" + (problem.empty() ? "" : ": " + problem));
   line(out, "Node", text_of(report, "node") + " at " + text_of(report, "address"));
-  line(out, "Device",
-       "lab-vxlan, VNI " + std::to_string(json::num(report, "vni")) + ", UDP port " +
-           std::to_string(json::num(report, "port")) + ", MTU of pods " + std::to_string(json::num(report, "mtu")));
+  line(out, "Device", device_of(report));
   if (json::has(report, "encrypts")) line(out, "Encryption", encryption_of(report));
   if (json::has(report, "flowCache")) line(out, "Flow cache", text_of(report, "flowCache"));
   line(out, "Peers", std::to_string(json::list(report, "peers").size()));

@@ -7,6 +7,7 @@
 #include "overlay-net/sleeve/frame.h"
 #include "overlay-net/sleeve/reassembly.h"
 #include "overlay-net/sleeve/wire.h"
+#include "overlay-net/wireguard/offer.h"
 
 namespace lab::fuzz {
 namespace {
@@ -28,6 +29,8 @@ void sleeve_datagram(Bytes input) {
   hold(std::memcmp(written, input.data(), wire::kHead) == 0, "a head is written as it was read");
   auto rest = input.subspan(wire::kHead);
   (void)wire::read_probe(rest);
+  auto offer = overlay::decode_offer(wire::read_note(rest));
+  hold(overlay::decode_offer(overlay::encode(offer)) == offer, "an offer is written as it was read");
   static overlay::Reassembly reassembly;
   if (auto fragment = wire::read_fragment(rest)) {
     auto whole = reassembly.add(head->from, {fragment->packet, fragment->offset, fragment->total},

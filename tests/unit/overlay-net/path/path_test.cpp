@@ -49,6 +49,23 @@ TEST(PathChooser, APeerWhoseAgentIsAwayKeepsItsPath) {
   EXPECT_EQ(d.path(), Path::kSleeve);
 }
 
+// Encrypted, the kernel's path has to show that it works before anything goes there.
+TEST(PathChooser, BeginsWithTheSleeveWhereItIsToldSo) {
+  PathChooser c({.misses = 5, .passes = 3}, Path::kWireguard, Path::kSleeve);
+  rounds(c, 100, kBlocked);
+  EXPECT_EQ(c.path(), Path::kSleeve);
+  EXPECT_NE(c.why().find("WireGuard port"), std::string::npos) << c.why();
+  rounds(c, 2, kWell);
+  EXPECT_EQ(c.path(), Path::kSleeve);
+  rounds(c, 1, kWell);
+  EXPECT_EQ(c.path(), Path::kWireguard);
+  EXPECT_EQ(c.why(), "");
+  rounds(c, 1000, kAway);
+  EXPECT_EQ(c.path(), Path::kWireguard) << "its agent is away";
+  rounds(c, 5, kBlocked);
+  EXPECT_EQ(c.path(), Path::kSleeve);
+}
+
 TEST(PathChooser, SaysWhy) {
   auto why = [](Heartbeats seen) {
     PathChooser c;

@@ -35,6 +35,23 @@ TEST(Wire, HeadsComeBackAsTheyWere) {
   EXPECT_FALSE(wire::read(sealed)) << "no room for the tag";
 }
 
+TEST(Wire, NotesComeBackAndWhatIsNoneIsEmpty) {
+  std::mt19937 random(5);
+  for (std::size_t size = 0; size <= wire::kMaxNote + 5; ++size) {
+    std::string note(size, '\0');
+    for (auto& c : note) c = static_cast<char>(random());
+    Bytes bytes(wire::Probe::kSize + 1 + wire::kMaxNote);
+    const auto used = wire::write_note(note, bytes.data() + wire::Probe::kSize);
+    EXPECT_EQ(wire::read_note(bytes), note.substr(0, wire::kMaxNote));
+    for (std::size_t n = 0; n < wire::Probe::kSize + used; ++n) {
+      EXPECT_EQ(wire::read_note(std::span(bytes).first(n)), "") << n;
+    }
+  }
+  EXPECT_EQ(wire::read_note(Bytes(500)), "") << "an earlier version's zeros";
+  Bytes lies(500, 0xff);
+  EXPECT_EQ(wire::read_note(lies), "");
+}
+
 // Runs a search over a path that carries `carries`, losing a share of the datagrams. Rounds until it is settled.
 int settle(PmtuSearch& search, unsigned carries, unsigned loss_percent, std::mt19937& random) {
   for (int rounds = 1; rounds < 200; ++rounds) {

@@ -110,6 +110,35 @@ TEST(Render, EncryptionAndTheRingAreSaid) {
   EXPECT_NE(render_summary(v).find("           Mode: ring: "), std::string::npos) << render_summary(v);
 }
 
+TEST(Render, WireguardIsNamedWhereItIsAndWhyWhereItIsNot) {
+  auto v = report();
+  json::set(v, true, "encrypts");
+  json::set(v, *json::parse(R"({"device": "lab-wg", "port": 6784, "publicKey": "a2V5"})"), "wireguard");
+  auto give = [&](std::size_t i, const char* path) {
+    json::set(v.at("peers").at(i), true, "encrypted");
+    json::set(v.at("peers").at(i), path, "path");
+  };
+  for (std::size_t i : {0, 1, 2}) give(i, "wireguard");
+  EXPECT_NE(render_summary(v).find("     Encryption: on: WireGuard, in the kernel\n"), std::string::npos)
+      << render_summary(v);
+  EXPECT_NE(render_summary(v).find("Device: lab-wg, UDP port 6784, MTU of pods 1450, public key a2V5\n"),
+            std::string::npos)
+      << render_summary(v);
+  EXPECT_NE(render_connections(v).find(" established encrypted wireguard node2 mtu=1450 "), std::string::npos)
+      << render_connections(v);
+  give(1, "sleeve");
+  EXPECT_NE(render_summary(v).find(
+                "on: WireGuard, in the kernel, with node2, node4; AES-256-GCM, through user space, with node3\n"),
+            std::string::npos)
+      << render_summary(v);
+  for (std::size_t i : {0, 2}) give(i, "sleeve");
+  json::set(v, *json::parse(R"({"device": "lab-wg", "why": "this kernel has no WireGuard"})"), "wireguard");
+  EXPECT_NE(render_summary(v).find("on: AES-256-GCM, through user space (this kernel has no WireGuard)\n"),
+            std::string::npos)
+      << render_summary(v);
+  EXPECT_NE(render_summary(v).find("Device: lab-sleeve, UDP port 6783, "), std::string::npos) << render_summary(v);
+}
+
 TEST(Render, Targets) {
   EXPECT_EQ(render_targets(report()), "10.0.0.4:6783         waiting     named by api,flag: Connection refused\n");
 }
