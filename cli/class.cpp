@@ -50,7 +50,7 @@ std::string left_of(const Class& one) {
 }
 
 std::string state_of(const Class& one) {
-  return one.ending ? "ending" : one.paused ? "paused" : "open";
+  return one.ending ? "ending" : classroom::is_over(one) ? "ended" : one.paused ? "paused" : "open";
 }
 
 // Those that were named, or all.

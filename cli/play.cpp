@@ -1,8 +1,4 @@
 // lab play: the classroom's server, for a class or for one person on the own machine.
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,12 +8,14 @@
 #include <filesystem>
 
 #include "base/fs.h"
+#include "base/http/client.h"
 #include "base/io/address.h"
 #include "base/log.h"
 #include "base/subprocess.h"
 #include "bootstrap/common/runtime.h"
 #include "cli/daemon.h"
 #include "cli/groups.h"
+#include "cli/play_tls.h"
 #include "cli/report.h"
 #include "labs/classroom/server/server.h"
 #include "labs/exercises/exercise.h"
@@ -49,25 +47,6 @@ Result<Listen> parse_listen(const std::string& option, const std::string& text) 
       out.port > 65535)
     return fail(Code::kInvalid, "--" + option + " " + text + " is no address and port",
                 "as in: --" + option + " 127.0.0.1:8080");
-  return out;
-}
-
-// An address by which other machines reach this one.
-std::string own_address() {
-  ifaddrs* all = nullptr;
-  std::string out = "127.0.0.1";
-  if (::getifaddrs(&all) != 0) return out;
-  for (auto* one = all; one; one = one->ifa_next) {
-    if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET || (one->ifa_flags & IFF_LOOPBACK) ||
-        !(one->ifa_flags & IFF_UP))
-      continue;
-    if (std::string_view(one->ifa_name).starts_with("lab")) continue;  // a lab's bridge
-    char text[INET_ADDRSTRLEN];
-    ::inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(one->ifa_addr)->sin_addr, text, sizeof text);
-    out = text;
-    break;
-  }
-  ::freeifaddrs(all);
   return out;
 }
 
@@ -104,17 +83,33 @@ Result<void> make_alone(const std::string& name, const Invocation& in) {
   return classroom::save_class(one);
 }
 
-// Cards lead to where the class is served. What a teacher wrote there stays.
+// Cards lead to where the class is served. What a teacher wrote there stays, but for the scheme of this very server.
 Result<void> tell_url(classroom::Service& service, const std::string& url) {
+  LAB_TRY(const auto now, http::parse_url(url));
   for (const auto& one : service.classes()) {
-    const bool guessed =
-        one.url.empty() || one.url.starts_with("http://127.0.0.1:") || one.url.starts_with("http://[::1]:");
+    const auto before = http::parse_url(one.url);
+    const bool guessed = !before || before->host == "127.0.0.1" || before->host == "::1" ||
+                         (before->host == now.host && before->port == now.port);
     if (guessed && one.url != url)
       LAB_CHECK(service.change(one.name, [&](Class& c) -> Result<void> {
         c.url = url;
         return {};
       }));
   }
+  return {};
+}
+
+// How a browser is convinced, or why it should be.
+Result<void> print_security(const std::optional<classroom::Certificate>& tls, const std::string& address) {
+  if (!tls) {
+    if (address != "127.0.0.1" && address != "::1")
+      std::printf("Links and what is typed go over the network in the clear: lab play --tls encrypts them.\n");
+    return {};
+  }
+  LAB_TRY(const auto shown, classroom::fingerprint(tls->chain_pem));
+  std::printf("Certificate's fingerprint (SHA-256): %s\n", shown.c_str());
+  if (!tls->ca_file.empty())
+    std::printf("Browsers warn of it, for both ports, unless they trust %s\n", tls->ca_file.c_str());
   return {};
 }
 
@@ -143,16 +138,20 @@ Result<void> play(const Invocation& in) {
   LAB_TRY(const auto classes, classroom::list_classes());
   if (in.flag("create") || (classes.empty() && !in.has("class")))
     LAB_CHECK(make_alone(in.has("class") ? in.get("class") : kAlone, in));
+  LAB_TRY(const auto tls, play_certificate(in, listen.address));
   LAB_TRY(auto server, classroom::ClassroomServer::start({.only_class = in.get("class"),
                                                           .address = listen.address,
                                                           .port = listen.port,
                                                           .ports_address = ports.address,
                                                           .ports_port = ports.port,
-                                                          .page = fs::join(bootstrap::bundle_directory(), "web")}));
+                                                          .page = fs::join(bootstrap::bundle_directory(), "web"),
+                                                          .tls = tls}));
   const bool everywhere = listen.address == "0.0.0.0" || listen.address == "::";
-  const std::string url = "http://" + host_port(everywhere ? own_address() : listen.address, server->port());
+  const std::string url =
+      (tls ? "https://" : "http://") + host_port(everywhere ? own_address() : listen.address, server->port());
   LAB_CHECK(tell_url(server->service(), url));
   std::printf("The classroom is at %s (what runs in labs: port %d)\n", url.c_str(), server->ports_port());
+  LAB_CHECK(print_security(tls, listen.address));
   if (!server->has_page()) std::printf("The page was not built; the interface works. See labs/web/README.md.\n");
   print_links(server->service(), url);
   if (::isatty(STDIN_FILENO)) std::printf("\nCtrl-C ends the server; labs and terminals go on.\n");
@@ -167,9 +166,10 @@ Result<void> play(const Invocation& in) {
 Result<void> play_behind(const Invocation& in) {
   LAB_CHECK(fs::make_dirs("/var/log/lab"));
   std::vector<std::string> argv{fs::self_exe(), "play"};
-  for (const char* option : {"class", "listen", "ports-listen", "exercise", "nodes", "language"})
+  for (const char* option : {"class", "listen", "ports-listen", "exercise", "nodes", "language", "tls-cert", "tls-key"})
     if (in.has(option)) argv.insert(argv.end(), {std::string("--") + option, in.get(option)});
-  if (in.flag("create")) argv.push_back("--create");
+  for (const char* flag : {"create", "tls"})
+    if (in.flag(flag)) argv.push_back(std::string("--") + flag);
   LAB_TRY(const pid_t pid, spawn_daemon({.argv = std::move(argv), .log_path = kLog}));
   std::printf("The classroom's server is process %d. Its links stand in %s. End it: kill %d\n", pid, kLog, pid);
   return {};
@@ -192,6 +192,10 @@ Commands play_commands() {
                    {.name = "ports-listen",
                     .value = "ADDRESS:PORT",
                     .help = "Where what runs in labs is served; default: the next port"},
+                   {.name = "tls",
+                    .help = "Serve both over TLS, with a certificate that is made for this machine's names"},
+                   {.name = "tls-cert", .value = "FILE", .help = "Serve both over TLS with this certificate (PEM)"},
+                   {.name = "tls-key", .value = "FILE", .help = "Its key"},
                    {.name = "exercise", .value = "EXERCISE", .help = "Of a class that is made: begin with this one"},
                    {.name = "nodes",
                     .value = "N",

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/http/client.h"
+#include "base/io/address.h"
 #include "base/io/descriptor.h"
 #include "base/io/scope.h"
 #include "bootstrap/local/lab.h"
@@ -123,23 +124,23 @@ Verdict Evaluator::evaluate(const Check& check) {
     if (check.http) return http(*check.http);
     if (check.command) return command(*check.command);
   } catch (const std::exception& e) {  // of a pattern or a path that only this object shows to be wrong
-    return {.seen = std::string("the check is broken: ") + e.what()};
+    return {.seen = {Saw::kBroken, {e.what()}}};
   }
   return {};
 }
 
 Verdict Evaluator::objects(const ObjectCheck& check) {
   auto kind = api::find_kind_by_name(check.api_version, check.kind);
-  if (!kind) return {.seen = check.kind + " is not served"};
+  if (!kind) return {.seen = {Saw::kNotServed, {check.kind}}};
   auto api = cluster();
-  if (!api) return {.seen = "there is no cluster yet"};
+  if (!api) return {.seen = {Saw::kNoCluster, {}}};
   const client::Resource resource{kind->group, kind->version, kind->plural, kind->kind, kind->namespaced};
   client::ListOptions options;
   options.label_selector = check.selector;
   if (!check.name.empty()) options.field_selector = "metadata.name=" + check.name;
   const std::string ns = !kind->namespaced || check.name_space == "*" ? "" : check.name_space;
   auto list = (*api)->list(resource, ns, options);
-  if (!list) return {.seen = list.error().message};
+  if (!list) return {.seen = no_objects(list.error())};
   std::int64_t fitting = 0;
   std::set<std::string> places;
   const auto& items = json::list(*list, "items");
@@ -153,9 +154,13 @@ Verdict Evaluator::objects(const ObjectCheck& check) {
   places.erase("");
   const auto different = static_cast<std::int64_t>(places.size());
   const bool many_enough = check.exactly ? fitting == *check.exactly : fitting >= check.at_least;
-  std::string seen = std::to_string(fitting) + " of " + std::to_string(check.exactly.value_or(check.at_least)) + " (" +
-                     std::to_string(items.size()) + " " + std::string(kind->plural) + " there)";
-  if (check.spread > 0) seen += ", in " + std::to_string(different) + " of " + std::to_string(check.spread) + " places";
+  Seen seen{Saw::kCount,
+            {std::to_string(fitting), std::to_string(check.exactly.value_or(check.at_least)),
+             std::to_string(items.size()), std::string(kind->plural)}};
+  if (check.spread > 0) {
+    seen.what = Saw::kCountInPlaces;
+    for (const auto n : {different, check.spread}) seen.with.push_back(std::to_string(n));
+  }
   return {.passed = many_enough && different >= check.spread, .seen = seen};
 }
 
@@ -165,21 +170,24 @@ Verdict Evaluator::http(const HttpCheck& check) {
     for (auto at = url.find("$" + n->name); at != std::string::npos; at = url.find("$" + n->name))
       url.replace(at, n->name.size() + 1, n->address);
   auto parts = http::parse_url(url);
-  if (!parts) return {.seen = parts.error().message};
+  if (!parts) return {.seen = no_answer(parts.error(), url)};
   auto there = bootstrap::InNetwork::enter(profile_.network);
-  if (!there) return {.seen = there.error().message};
+  const std::string where = host_port(parts->host, parts->port);
+  if (!there) return {.seen = no_answer(there.error(), where)};
   auto answer = run_task(fetch(*parts));
-  if (!answer) return {.seen = answer.error().message};
-  if (answer->status != check.status) return {.seen = "status " + std::to_string(answer->status)};
-  return {.passed = found(answer->text, check.matches), .seen = first_line(answer->text)};
+  if (!answer) return {.seen = no_answer(answer.error(), where)};
+  if (answer->status != check.status) return {.seen = {Saw::kStatus, {std::to_string(answer->status)}}};
+  const auto line = first_line(answer->text);
+  return {.passed = found(answer->text, check.matches),
+          .seen = line.empty() ? Seen{Saw::kEmptyPage, {}} : Seen{Saw::kPage, {line}}};
 }
 
 Verdict Evaluator::command(const CommandCheck& check) {
   auto done = run({.node = check.node, .run = check.run}, {}, kCommandLimit);
-  if (!done) return {.seen = done.error().message};
+  if (!done) return {.seen = no_command(done.error(), check.node, kCommandLimit)};
   const std::string said = done->out + done->err;
   return {.passed = done->exit_code == check.exit_code && found(said, check.matches),
-          .seen = "exit code " + std::to_string(done->exit_code) + ": " + first_line(said)};
+          .seen = {Saw::kExitCode, {std::to_string(done->exit_code), first_line(said)}}};
 }
 
 Result<bootstrap::ExecResult> Evaluator::run(const Script& script, std::map<std::string, std::string> env,

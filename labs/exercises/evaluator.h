@@ -8,12 +8,13 @@
 #include "bootstrap/common/cluster.h"
 #include "bootstrap/local/profile.h"
 #include "labs/exercises/exercise.h"
+#include "labs/exercises/seen.h"
 
 namespace lab::exercises {
 
 struct Verdict {
   bool passed = false;
-  std::string seen;  // what was found instead: "2 of 3", "connection refused"
+  Seen seen;  // what was found instead: "2 of 3"
 };
 
 class Evaluator {

@@ -249,7 +249,7 @@ Result<bool> Session::check() {
     if (passed_[step][k]) continue;
     auto verdict = lab->evaluate(exercise_.steps[step].checks[k]);
     passed_[step][k] = verdict.passed;
-    seen_[step][k] = verdict.passed ? "" : verdict.seen;
+    seen_[step][k] = verdict.passed ? Seen{} : std::move(verdict.seen);
     news = news || verdict.passed;
   }
   if (news) advanced_ = now();
@@ -260,8 +260,9 @@ Result<bool> Session::check() {
 std::vector<CheckState> Session::states(std::size_t step) const {
   std::vector<CheckState> out;
   for (std::size_t k = 0; k < passed_[step].size(); ++k)
-    out.push_back(
-        {.say = exercise_.steps[step].checks[k].say.in(language_), .passed = passed_[step][k], .seen = seen_[step][k]});
+    out.push_back({.say = exercise_.steps[step].checks[k].say.in(language_),
+                   .passed = passed_[step][k],
+                   .seen = seen_[step][k].in(language_)});
   return out;
 }
 

@@ -32,7 +32,7 @@ struct StartRequest {
 struct CheckState {
   std::string say;
   bool passed = false;
-  std::string seen;  // of a check that was looked at and did not pass
+  std::string seen;  // of a check that was looked at and did not pass, in the session's language
 };
 
 class Session {
@@ -79,7 +79,7 @@ class Session {
   bool user_namespace_ = false;
   std::string begun_, advanced_;
   std::vector<std::vector<bool>> passed_;
-  std::vector<std::vector<std::string>> seen_;
+  std::vector<std::vector<Seen>> seen_;
   std::unique_ptr<Evaluator> evaluator_;
 };
 

@@ -9,6 +9,7 @@
 #include "base/crypto/digest.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "orchestrator/api/time.h"
 
 namespace lab::classroom {
 
@@ -106,6 +107,11 @@ std::string known_classes() {
 const Student* Class::find(const std::string& student) const {
   const auto found = std::ranges::find(students, student, &Student::name);
   return found == students.end() ? nullptr : &*found;
+}
+
+bool is_over(const Class& one) {
+  const auto ends = api::parse_time(one.ends);
+  return ends && std::chrono::system_clock::now() >= *ends;
 }
 
 Result<void> check_class_name(const std::string& name) {

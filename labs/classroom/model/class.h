@@ -52,6 +52,8 @@ struct Class {
   const Student* find(const std::string& student) const;
 };
 
+bool is_over(const Class& one);  // its end has come
+
 Result<Class> load_class(const std::string& name);  // NotFound lists what there is
 Result<std::vector<std::string>> list_classes();
 Result<void> save_class(const Class& one);           // durable before it returns

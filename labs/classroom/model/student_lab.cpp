@@ -128,6 +128,9 @@ Result<void> refuse_when_not_open(const Class& one) {
   if (one.paused)
     return fail(Code::kConflict, "the class \"" + one.name + "\" is paused",
                 "let it go on: lab class resume " + one.name);
+  if (is_over(one))
+    return fail(Code::kConflict, "the class \"" + one.name + "\" has ended",
+                "give it more time: lab class extend " + one.name + " 30m");
   return {};
 }
 
@@ -160,6 +163,10 @@ Result<void> for_labs(const Class& one, const std::string& state, Result<bool> (
     return {};
   }));
   return join_errors(errors, "run it again");
+}
+
+bool stands_still(const Class& one) {
+  return one.paused || is_over(one);
 }
 
 Result<Class> change_class(const std::string& name, const std::function<Result<void>(Class&)>& change) {
@@ -211,7 +218,7 @@ Result<void> run_job(const std::string& class_name, const std::string& student, 
   LAB_CHECK(refuse_when_not_open(one));
   auto done = act(one, s, what);
   // Whoever paused the class meanwhile did not find this lab running.
-  if (auto after = load_class(class_name); after && after->paused && lab_state(s.profile) == "running")
+  if (auto after = load_class(class_name); after && stands_still(*after) && lab_state(s.profile) == "running")
     (void)bootstrap::pause_lab(s.profile);
   return done;
 }
@@ -304,8 +311,21 @@ Result<void> pause_class(const std::string& name) {
   return for_labs(one, "running", bootstrap::pause_lab);
 }
 
+Result<void> rest_class(const std::string& name) {
+  LAB_TRY(auto one, load_class(name));
+  if (!is_over(one)) return {};
+  auto done = for_labs(one, "running", bootstrap::pause_lab);
+  // Who extended the class meanwhile did not find these labs paused.
+  if (auto after = load_class(name); after && !stands_still(*after))
+    return for_labs(*after, "paused", bootstrap::unpause_lab);
+  return done;
+}
+
 Result<void> resume_class(const std::string& name) {
   LAB_TRY(auto one, change_class(name, [](Class& c) -> Result<void> {
+            if (is_over(c))
+              return fail(Code::kConflict, "the class \"" + c.name + "\" has ended",
+                          "give it more time: lab class extend " + c.name + " 30m");
             c.paused = false;
             return {};
           }));
@@ -321,6 +341,7 @@ Result<std::string> extend_class(const std::string& name, std::chrono::seconds b
             c.ends = api::format_time(std::max(*ends, std::chrono::system_clock::now()) + by);
             return {};
           }));
+  if (!stands_still(one)) LAB_CHECK(for_labs(one, "paused", bootstrap::unpause_lab));
   return one.ends;
 }
 

@@ -52,10 +52,15 @@ Result<void> run_jobs(const Class& one, const std::vector<Student>& students, co
 // "none", "running", "paused" or "stopped".
 std::string lab_state(const std::string& profile);
 
-// All labs of the class that run stand still, or go on; the class remembers it. A lab that cannot is named.
+// All labs of the class that run stand still, or go on; the class remembers it. A lab that cannot is named. Conflict
+// when labs of a class that is over should go on.
 Result<void> pause_class(const std::string& name);
 Result<void> resume_class(const std::string& name);
-// Returns the new end, RFC 3339, counted from the old one or from now, whichever is later. Conflict: it has none.
+// Labs of a class that is over stand still, until extend_class(); of another one none is touched. Repeatable, for
+// whoever sees the end come.
+Result<void> rest_class(const std::string& name);
+// Returns the new end, RFC 3339, counted from the old one or from now, whichever is later. Labs that stand still
+// because the old one had come go on. Conflict: it has no end.
 Result<std::string> extend_class(const std::string& name, std::chrono::seconds by);
 
 }  // namespace lab::classroom

@@ -36,9 +36,9 @@ std::string cookie_of(const std::string& secret) {
   return crypto::hex_encode(crypto::hmac_sha256(secret, kPurpose));
 }
 
-std::string set_cookie(const std::string& cookie) {
+std::string set_cookie(const std::string& cookie, bool tls) {
   return std::string(kCookie) + "=" + cookie +
-         "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" + std::to_string(kCookieLife);
+         "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" + std::to_string(kCookieLife) + (tls ? "; Secure" : "");
 }
 
 std::optional<std::string> session_cookie(const http::Headers& headers) {
@@ -63,11 +63,10 @@ std::string without_session(std::string_view field) {
   return out;
 }
 
-bool same_origin(const http::Headers& headers) {
+bool same_origin(const http::Headers& headers, bool tls) {
   const auto origin = headers.get("origin"), host = headers.get("host");
   if (host.empty()) return false;
-  // A server of TLS may stand before this one.
-  return origin == "http://" + std::string(host) || origin == "https://" + std::string(host);
+  return origin == "https://" + std::string(host) || (!tls && origin == "http://" + std::string(host));
 }
 
 std::string client_key(std::string_view peer) {

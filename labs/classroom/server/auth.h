@@ -17,8 +17,8 @@ inline constexpr const char* kCookie = "lab_session";
 // The cookie that stands for a link's secret: derived, so that the link cannot be read out of a browser's files, and
 // the same after a restart of the server.
 std::string cookie_of(const std::string& secret);
-// The Set-Cookie field that brings it to a browser.
-std::string set_cookie(const std::string& cookie);
+// The Set-Cookie field that brings it to a browser; with TLS of this server's own it never comes back in the clear.
+std::string set_cookie(const std::string& cookie, bool tls);
 
 // The session cookie of a request. Several different ones are none: a page on the second port may have added its own.
 std::optional<std::string> session_cookie(const http::Headers& headers);
@@ -26,8 +26,9 @@ std::optional<std::string> session_cookie(const http::Headers& headers);
 std::string without_session(std::string_view cookie_field);
 
 // Whether the request says that it comes from a page of this very server: RFC 6454's Origin against Host. Cookies do
-// not tell ports apart, so that pages of the second port would send ours along.
-bool same_origin(const http::Headers& headers);
+// not tell ports apart, so that pages of the second port would send ours along. With TLS of this server's own the
+// scheme must be its; without, a server of TLS may stand before it.
+bool same_origin(const http::Headers& headers, bool tls);
 
 // "192.168.1.7" of "192.168.1.7:51234"; of IPv6 the first 64 bits, which one host may fill as it likes.
 std::string client_key(std::string_view peer_address);

@@ -70,7 +70,7 @@ struct Page {
     const auto value = one.reading.topic().latest();
     if (value.version == one.sent || !value.text) co_return Result<void>();
     one.sent = value.version;
-    co_return co_await socket->send(false, for_host(*value.text, host));
+    co_return co_await socket->send(false, for_host(*value.text, host, service.tls()));
   }
 };
 
@@ -91,7 +91,7 @@ Task<Result<void>> send_followed(Page& page) {
   const auto value = page.followed->reading.topic().latest();
   if (value.version == page.followed->sent || !value.text) co_return Result<void>();
   page.followed->sent = value.version;
-  co_return co_await page.socket->send(false, for_host(*value.text, page.host));
+  co_return co_await page.socket->send(false, for_host(*value.text, page.host, page.service.tls()));
 }
 
 Task<void> write_page(Page& page) {

@@ -12,16 +12,17 @@ std::vector<std::string> texts_of(const exercises::Session& session) {
 }
 
 json::Value exercise_state(const exercises::Session& session, const std::vector<std::string>& texts,
-                           const std::string& trouble) {
+                           const exercises::Seen& trouble) {
   const auto& exercise = session.exercise();
   const std::size_t current = session.current();
   json::Array steps;
   for (std::size_t i = 0; i < exercise.steps.size(); ++i) {
     json::Array checks;
     for (const auto& check : session.states(i)) {
-      const bool troubled = i == current && !check.passed && !trouble.empty();
-      checks.push_back(
-          json::Object{{"say", check.say}, {"passed", check.passed}, {"seen", troubled ? trouble : check.seen}});
+      const bool troubled = i == current && !check.passed && trouble.what != exercises::Saw::kNothing;
+      checks.push_back(json::Object{{"say", check.say},
+                                    {"passed", check.passed},
+                                    {"seen", troubled ? trouble.in(session.language()) : check.seen}});
     }
     steps.push_back(json::Object{{"name", exercise.steps[i].name},
                                  {"text", i < texts.size() ? texts[i] : ""},

@@ -33,6 +33,15 @@ std::vector<exercises::Check> with_services(std::vector<exercises::Check> checks
   return checks;
 }
 
+json::Value port_link(const std::string& student, const std::string& node, std::int64_t port,
+                      const std::string& service, int ports_port) {
+  return json::Object{{"node", node},
+                      {"port", port},
+                      {"service", service},
+                      {"url", std::string(kAnyHost) + ":" + std::to_string(ports_port) + "/" + student + "/" + node +
+                                  "/" + std::to_string(port) + "/"}};
+}
+
 json::Array ports_of(const json::Value& services, const std::string& node, const std::string& student, int ports_port) {
   json::Array out;
   for (const auto& service : json::list(services, "items")) {
@@ -42,11 +51,7 @@ json::Array ports_of(const json::Value& services, const std::string& node, const
       const auto number = json::num(port, "nodePort");
       const auto protocol = json::str(port, "protocol");
       if (number <= 0 || (protocol != "TCP" && !protocol.empty()) || out.size() >= kMostPorts) continue;
-      out.push_back(json::Object{{"node", node},
-                                 {"port", number},
-                                 {"service", name},
-                                 {"url", std::string(kAnyHost) + ":" + std::to_string(ports_port) + "/" + student +
-                                             "/" + node + "/" + std::to_string(number) + "/"}});
+      out.push_back(port_link(student, node, number, name, ports_port));
     }
   }
   return out;
@@ -63,7 +68,7 @@ Result<json::Array> node_ports(exercises::Evaluator& lab, const std::string& stu
   return json::Array();
 }
 
-std::string for_host(const std::string& frame, std::string_view host_field) {
+std::string for_host(const std::string& frame, std::string_view host_field, bool tls) {
   // Inside of a JSON text's strings quotes are escaped: this can only be a field of ours.
   static const std::string kField = "\"url\":\"" + std::string(kAnyHost) + ":";
   auto host = without_port(host_field);
@@ -71,7 +76,10 @@ std::string for_host(const std::string& frame, std::string_view host_field) {
   std::string out;
   std::size_t from = 0;
   for (auto at = frame.find(kField); at != std::string::npos; at = frame.find(kField, from)) {
-    out.append(frame, from, at - from).append("\"url\":\"http://").append(host).append(":");
+    out.append(frame, from, at - from)
+        .append(tls ? "\"url\":\"https://" : "\"url\":\"http://")
+        .append(host)
+        .append(":");
     from = at + kField.size();
   }
   return out.append(frame, from);

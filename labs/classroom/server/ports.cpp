@@ -64,12 +64,12 @@ Task<void> pass_body(http::ClientConnection& node, http::ResponseWriter& writer)
   (void)co_await writer.end();
 }
 
-Task<void> pass_on(http::Request& request, const PortPath& path, NodeConnection connected,
+Task<void> pass_on(http::Request& request, const PortPath& path, NodeConnection connected, bool tls,
                    http::ResponseWriter& writer) {
   http::ClientConnection node(std::move(connected.stream));
   node.start(request.method == "HEAD");
   auto stream = &node.stream();
-  const auto inside = inward(request, path, connected.address);
+  const auto inside = inward(request, path, connected.address, tls);
   std::optional<std::stop_callback<std::function<void()>>> gone(std::in_place, writer.closed(),
                                                                 [stream] { stream->close(); });
   bool late = false;
@@ -137,7 +137,7 @@ Task<void> answer_port(Service& service, http::Request& request, http::ResponseW
                                                                         path->node + ": " + connected.error().text()));
     co_return;
   }
-  co_await pass_on(request, *path, std::move(*connected), writer);
+  co_await pass_on(request, *path, std::move(*connected), service.tls(), writer);
 }
 
 }  // namespace lab::classroom

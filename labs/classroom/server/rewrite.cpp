@@ -66,7 +66,7 @@ std::optional<PortPath> parse_port_path(std::string_view path) {
   return out;
 }
 
-http::Request inward(const http::Request& request, const PortPath& path, const std::string& node_address) {
+http::Request inward(const http::Request& request, const PortPath& path, const std::string& node_address, bool tls) {
   http::Request out;
   out.method = request.method;
   const auto query = request.raw_query();
@@ -80,11 +80,11 @@ http::Request inward(const http::Request& request, const PortPath& path, const s
     if (auto left = without_session(field); !left.empty()) cookies += (cookies.empty() ? "" : "; ") + left;
   if (!cookies.empty()) out.headers.add("Cookie", cookies);
   // A server that compares it with its own name shall find it so.
-  if (same_origin(request.headers)) out.headers.add("Origin", "http://" + host);
+  if (same_origin(request.headers, tls)) out.headers.add("Origin", "http://" + host);
   const auto peer = request.peer.address;
   out.headers.add("X-Forwarded-For", peer.substr(0, peer.rfind(':')));
   out.headers.add("X-Forwarded-Host", std::string(request.headers.get("host")));
-  out.headers.add("X-Forwarded-Proto", "http");
+  out.headers.add("X-Forwarded-Proto", tls ? "https" : "http");
   out.headers.add("X-Forwarded-Prefix", path.prefix());
   const bool upgrade = request.headers.has("upgrade");
   out.headers.add("Connection", upgrade ? "Upgrade" : "close");

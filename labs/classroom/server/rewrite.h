@@ -19,7 +19,7 @@ struct PortPath {
 std::optional<PortPath> parse_port_path(std::string_view path);
 
 // The request as the node gets it: without hop-by-hop fields and our cookie, with X-Forwarded-*.
-http::Request inward(const http::Request& request, const PortPath& path, const std::string& node_address);
+http::Request inward(const http::Request& request, const PortPath& path, const std::string& node_address, bool tls);
 // An answer's fields as the browser gets them: Location and cookie paths below the prefix, no cookie of ours.
 http::Headers outward(const http::Headers& headers, const PortPath& path, const std::string& node_address);
 

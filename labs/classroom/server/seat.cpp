@@ -1,5 +1,7 @@
 #include "labs/classroom/server/seat.h"
 
+#include <set>
+
 #include "orchestrator/api/time.h"
 
 namespace lab::classroom {
@@ -24,7 +26,8 @@ Seat::Seat(std::string class_of, const Student& who, std::function<void()> chang
             {"exercise", nullptr},
             {"seen", ""},
             {"ends", ""},
-            {"paused", false}};
+            {"paused", false},
+            {"over", false}};
   publish_locked();
 }
 
@@ -75,6 +78,13 @@ json::Value Seat::row() const {
   return row;
 }
 
+std::vector<std::string> Seat::nodes() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> out;
+  for (const auto& node : json::as_array(state_.at("nodes"))) out.emplace_back(json::str(node, "name"));
+  return out;
+}
+
 void Seat::touch() {
   bool stale;
   {
@@ -90,6 +100,18 @@ void Seat::touch() {
 Seat::Clock::duration Seat::since_touch() const {
   std::lock_guard lock(mutex_);
   return Clock::now() - touched_;
+}
+
+std::vector<std::string> node_names(const std::vector<SeatPtr>& seats, int planned) {
+  auto in_order = [](const std::string& a, const std::string& b) {
+    return std::pair(a.size(), std::string_view(a)) < std::pair(b.size(), std::string_view(b));
+  };
+  std::set<std::string, decltype(in_order)> names;
+  for (const auto& seat : seats)
+    for (auto& name : seat->nodes()) names.insert(std::move(name));
+  if (names.empty())
+    for (int i = 1; i <= planned; ++i) names.insert("node" + std::to_string(i));
+  return {names.begin(), names.end()};
 }
 
 }  // namespace lab::classroom

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "labs/classroom/model/class.h"
@@ -33,6 +34,8 @@ class Seat {
   json::Value part(std::string_view) const;
   // The exercise's fields of the teacher's row; not part of the student's state.
   void set_progress(json::Object progress);
+  // The names of its lab's nodes; none where there is no lab.
+  std::vector<std::string> nodes() const;
   // The teacher's row: progress, lab, online, seen, message.
   json::Value row() const;
   const std::shared_ptr<Topic>& topic() const { return topic_; }
@@ -57,5 +60,9 @@ class Seat {
 };
 
 using SeatPtr = std::shared_ptr<Seat>;
+
+// The names that nodes of these labs have, in people's order (node10 after node9); those that `planned` nodes will have
+// where there is no lab yet.
+std::vector<std::string> node_names(const std::vector<SeatPtr>& seats, int planned);
 
 }  // namespace lab::classroom

@@ -40,6 +40,15 @@ void secure(http::Response& response, bool api) {
   if (api) add("Cache-Control", "no-store");
 }
 
+// HTTP/1.1 alone: WebSockets are upgrades of it, and what nodes answer is passed on as it comes.
+std::function<Result<TlsServerConfig>()> tls_of(const ClassroomOptions& options) {
+  if (!options.tls) return {};
+  return [certificate = *options.tls]() -> Result<TlsServerConfig> {
+    return TlsServerConfig{
+        .certificate_chain_pem = certificate.chain_pem, .private_key_pem = certificate.key_pem, .alpn = {"http/1.1"}};
+  };
+}
+
 http::Response leads_nowhere() {
   return {.status = 403,
           .headers = {{"Content-Type", "text/html; charset=utf-8"}, {"Cache-Control", "no-store"}},
@@ -84,14 +93,16 @@ struct ClassroomServer::Impl {
       co_await refuse(self, request, writer, leads_nowhere());
       co_return;
     }
-    http::Response out{.status = 303, .headers = {{"Location", "/"}, {"Set-Cookie", set_cookie(*cookie)}}, .body = {}};
+    http::Response out{.status = 303,
+                       .headers = {{"Location", "/"}, {"Set-Cookie", set_cookie(*cookie, self.service->tls())}},
+                       .body = {}};
     secure(out, true);
     (void)co_await writer.send(std::move(out));
   }
 
   // What may be asked by whom; the error is what is answered otherwise.
   static Result<void> admit(Impl& self, Call& call, Who who) {
-    if (!is_safe(call.request) && !same_origin(call.request.headers))
+    if (!is_safe(call.request) && !same_origin(call.request.headers, self.service->tls()))
       return fail(Code::kForbidden,
                   "the request does not come from a page of this server: its Origin is not this host");
     if (who == Who::kAnyone) return {};
@@ -170,7 +181,7 @@ struct ClassroomServer::Impl {
       co_return;
     }
     // A program may leave its Origin out; a browser that says another page's name is refused.
-    if (!is_safe(request) && request.headers.has("origin") && !same_origin(request.headers)) {
+    if (!is_safe(request) && request.headers.has("origin") && !same_origin(request.headers, self.service->tls())) {
       (void)co_await writer.send(http::error_response({Code::kForbidden, "the request comes from another page"}));
       co_return;
     }
@@ -197,17 +208,22 @@ Result<std::unique_ptr<ClassroomServer>> ClassroomServer::start(ClassroomOptions
   LAB_TRY(self->ports, http::Server::start({.address = options.ports_address,
                                             .port = options.ports_port,
                                             .threads = kThreads,
-                                            .max_body_bytes = kMostUpload},
+                                            .max_body_bytes = kMostUpload,
+                                            .tls = tls_of(options)},
                                            [self](http::Request request, http::ResponseWriter& writer) {
                                              return Impl::answer_ports(*self, std::move(request), writer);
                                            }));
-  LAB_TRY(self->service, Service::open({.only_class = options.only_class, .ports_port = self->ports->port()}));
-  LAB_TRY(self->page,
-          http::Server::start(
-              {.address = options.address, .port = options.port, .threads = kThreads, .max_body_bytes = kMostUpload},
-              [self](http::Request request, http::ResponseWriter& writer) {
-                return Impl::answer(*self, std::move(request), writer);
-              }));
+  LAB_TRY(self->service,
+          Service::open(
+              {.only_class = options.only_class, .ports_port = self->ports->port(), .tls = options.tls.has_value()}));
+  LAB_TRY(self->page, http::Server::start({.address = options.address,
+                                           .port = options.port,
+                                           .threads = kThreads,
+                                           .max_body_bytes = kMostUpload,
+                                           .tls = tls_of(options)},
+                                          [self](http::Request request, http::ResponseWriter& writer) {
+                                            return Impl::answer(*self, std::move(request), writer);
+                                          }));
   self->open = true;
   return std::unique_ptr<ClassroomServer>(new ClassroomServer(std::move(impl)));
 }

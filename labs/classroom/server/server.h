@@ -5,8 +5,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "labs/classroom/server/certificate.h"
 #include "labs/classroom/server/service.h"
 
 namespace lab::classroom {
@@ -17,7 +19,8 @@ struct ClassroomOptions {
   int port = 8080;  // 0: any free one
   std::string ports_address = "127.0.0.1";
   int ports_port = 8081;
-  std::string page;  // the directory of the page's files
+  std::string page;                // the directory of the page's files
+  std::optional<Certificate> tls;  // both ports over TLS with this one; none: plain HTTP
 };
 
 class ClassroomServer {

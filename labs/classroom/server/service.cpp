@@ -120,6 +120,10 @@ Loop& Service::loop() {
   return impl_->thread.loop();
 }
 
+bool Service::tls() const {
+  return impl_->options.tls;
+}
+
 std::optional<Visitor> Service::admitted(const std::string& cookie) const {
   std::lock_guard lock(impl_->mutex);
   return impl_->cookies.find(cookie);

@@ -20,6 +20,7 @@ namespace lab::classroom {
 struct ServiceOptions {
   std::string only_class;  // empty: all, also those that are made while it runs
   int ports_port = 0;      // of the second port, for links to what runs in labs
+  bool tls = false;        // both ports are served over TLS
 };
 
 class Service {
@@ -61,6 +62,7 @@ class Service {
   std::optional<Visitor> visitor(const std::string& secret) const;
   std::optional<std::string> cookie_for(const Visitor& visitor) const;
 
+  bool tls() const;
   // Why a student may not do anything now; empty: may. ("the class is paused")
   std::string closed_to_students(const std::string& class_name) const;
 

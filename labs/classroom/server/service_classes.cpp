@@ -9,7 +9,6 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "labs/classroom/server/service_impl.h"
-#include "orchestrator/api/time.h"
 
 namespace lab::classroom {
 
@@ -43,11 +42,6 @@ Result<OwnedFd> serve_alone(const std::string& class_name) {
 }
 
 }  // namespace
-
-bool is_over(const Class& one) {
-  const auto ends = api::parse_time(one.ends);
-  return ends && std::chrono::system_clock::now() >= *ends;
-}
 
 Result<void> Service::Impl::load(bool first) {
   std::lock_guard one_at_a_time(loading);
@@ -121,6 +115,7 @@ Result<void> Service::Impl::take_in(const Class& one, const std::string& stamp, 
     place->seat->set("nodeLimit", one.node_limit);
     place->seat->set("ends", json::Value(one.ends));
     place->seat->set("paused", one.paused);
+    place->seat->set("over", is_over(one));
     place->watcher.allow(runs);
     place->looked = {};
   }

@@ -18,7 +18,6 @@
 namespace lab::classroom {
 
 int processors();
-bool is_over(const Class& one);  // its end has come
 
 struct Service::Impl {
   using Clock = std::chrono::steady_clock;
@@ -45,6 +44,9 @@ struct Service::Impl {
     std::shared_ptr<Topic> topic = std::make_shared<Topic>();
     std::shared_ptr<Topic> notices = std::make_shared<Topic>();
     std::map<std::string, std::shared_ptr<Topic>> student_notices;
+    std::string rests_since;  // the end at which its labs were made to stand still
+    Clock::time_point rest_tried{};
+    bool coming_to_rest = false;
     Clock::time_point told{};
     json::Value shown;  // the state that was told, without what grows with time
   };
@@ -83,6 +85,9 @@ struct Service::Impl {
   void keep();
   // Labs are looked at while somebody sees what comes of it, and once at the beginning.
   void look_around();
+  // The labs of classes whose end has come stand still.
+  void end_classes();
+  void come_to_rest(const std::string& class_name);  // blocking
   void look(PlacePtr place);
   enum class Work { kNone, kGoesOn };
   void look_now(Place& place, Work work, const std::string& error = {});

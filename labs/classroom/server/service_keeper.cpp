@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "labs/classroom/model/student_lab.h"
 #include "labs/classroom/server/service_impl.h"
 
 namespace lab::classroom {
@@ -12,6 +13,7 @@ constexpr auto kTurn = std::chrono::milliseconds(1000);     // of the keeper's t
 constexpr auto kTogether = std::chrono::milliseconds(200);  // changes of a class are told together
 constexpr auto kLookOften = std::chrono::seconds(2);        // at a lab whose page is open
 constexpr auto kLookSeldom = std::chrono::seconds(10);      // at one that a teacher's list shows
+constexpr auto kRestAgain = std::chrono::seconds(10);       // after labs could not be made to stand still
 constexpr auto kClassAnyway = std::chrono::seconds(10);     // for what grows with time alone
 
 }  // namespace
@@ -26,6 +28,7 @@ void Service::Impl::keep() {
     const bool told_now = changed.exchange(false);
     if (files_changed())
       if (auto loaded = load(false); !loaded) log::warn("classes cannot be read", {{"error", loaded.error().text()}});
+    end_classes();
     look_around();
     tell_classes(told_now);
     lock.lock();
@@ -38,15 +41,48 @@ void Service::Impl::mark_dirty() {
   news.notify_one();
 }
 
+void Service::Impl::end_classes() {
+  std::vector<std::string> due;
+  {
+    std::lock_guard lock(mutex);
+    for (auto& [name, room] : rooms) {
+      if (!is_over(room.what) || room.what.ending) continue;
+      for (auto& place : room.places) {
+        place->watcher.allow(false);
+        place->seat->set("over", true);
+      }
+      if (room.rests_since == room.what.ends || Clock::now() - room.rest_tried < kRestAgain) continue;
+      if (room.coming_to_rest) continue;
+      room.coming_to_rest = true;
+      due.push_back(name);
+    }
+  }
+  for (auto& name : due) pool.submit([this, name] { come_to_rest(name); });
+}
+
+void Service::Impl::come_to_rest(const std::string& name) {
+  std::string ends;
+  if (auto one = load_class(name)) ends = one->ends;
+  const auto done = rest_class(name);
+  if (done) log::info("a class has ended: its labs stand still", {{"class", name}});
+  if (!done) log::warn("labs of a class that has ended go on", {{"class", name}, {"error", done.error().text()}});
+  std::lock_guard lock(mutex);
+  const auto found = rooms.find(name);
+  if (found == rooms.end()) return;
+  auto& room = found->second;
+  room.coming_to_rest = false;
+  room.rest_tried = Clock::now();
+  if (done) room.rests_since = ends;
+  for (auto& place : room.places) place->looked = {};
+}
+
 void Service::Impl::look_around() {
   std::vector<PlacePtr> due;
   {
     std::lock_guard lock(mutex);
     const auto now = Clock::now();
     for (auto& [name, room] : rooms) {
-      const bool over = is_over(room.what);
       for (auto& place : room.places) {
-        if (over) place->watcher.allow(false);
         const auto& seat = *place->seat;
         const bool first = place->looked == Clock::time_point{};
         const bool shown = seat.online() || seat.followers > 0;
@@ -121,10 +157,16 @@ json::Value Service::Impl::class_state(const std::string& name) const {
   const auto found = rooms.find(name);
   if (found == rooms.end()) return nullptr;
   const auto& room = found->second;
-  json::Array rows;
-  for (const auto& place : room.places) rows.push_back(place->seat->row());
-  return json::Object{{"name", room.what.name}, {"language", room.what.language}, {"exercise", room.what.exercise},
-                      {"ends", room.what.ends}, {"paused", room.what.paused},     {"students", std::move(rows)}};
+  json::Array rows, nodes;
+  std::vector<SeatPtr> seats;
+  for (const auto& place : room.places) {
+    rows.push_back(place->seat->row());
+    seats.push_back(place->seat);
+  }
+  for (auto& node : node_names(seats, room.what.nodes)) nodes.emplace_back(std::move(node));
+  return json::Object{{"nodes", std::move(nodes)},      {"name", room.what.name},     {"language", room.what.language},
+                      {"exercise", room.what.exercise}, {"ends", room.what.ends},     {"paused", room.what.paused},
+                      {"over", is_over(room.what)},     {"students", std::move(rows)}};
 }
 
 }  // namespace lab::classroom

@@ -1,6 +1,7 @@
 // What a student asks for: the lab, its nodes, exercises, files.
 #include <algorithm>
 
+#include "labs/classroom/server/node_ports.h"
 #include "labs/classroom/server/routes.h"
 #include "labs/classroom/server/upload.h"
 #include "labs/exercises/session.h"
@@ -50,7 +51,8 @@ Task<Result<http::Response>> course(Call& call) {
 }
 
 Task<Result<http::Response>> state(Call& call) {
-  co_return json_answer(call.seat->state());
+  auto text = for_host(json::dump(call.seat->state()), call.request.headers.get("host"), call.service.tls());
+  co_return http::Response{.headers = {{"Content-Type", "application/json"}}, .body = {http::buffer(std::move(text))}};
 }
 
 Result<http::Response> begin(Call& call, const std::vector<std::string>& what) {

@@ -55,6 +55,7 @@ Task<Answer> extend(Call& call) {
     service.reload();
     return done;
   });
+  for (const auto& seat : call.service.seats(call.visitor.class_name)) call.service.look_at(seat);
   LAB_CO_TRY(auto text, std::move(ends));
   co_return json_answer(json::Object{{"ends", text}});
 }
@@ -165,7 +166,9 @@ Task<Answer> export_progress(Call& call) {
 Task<Answer> cards(Call& call) {
   LAB_CO_TRY(auto one, class_of(call));
   const std::string host(call.request.headers.get("Host"));
-  LAB_CO_TRY(auto page, cards_html(one, one.url.empty() ? "http://" + host : one.url, one.language));
+  LAB_CO_TRY(
+      auto page,
+      cards_html(one, one.url.empty() ? (call.service.tls() ? "https://" : "http://") + host : one.url, one.language));
   co_return http::Response{.headers = {{"Content-Type", "text/html; charset=utf-8"},
                                        {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}},
                            .body = {http::buffer(std::move(page))}};

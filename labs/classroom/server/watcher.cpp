@@ -13,6 +13,7 @@
 #include "labs/classroom/model/progress.h"
 #include "labs/classroom/model/student_lab.h"
 #include "labs/classroom/server/exercise_state.h"
+#include "labs/classroom/server/listeners.h"
 #include "labs/classroom/server/node_ports.h"
 #include "labs/exercises/feed.h"
 #include "labs/exercises/session.h"
@@ -143,7 +144,7 @@ struct Watcher::Impl {
     tell_exercise();
   }
 
-  void tell_exercise(const std::string& trouble = {}) {
+  void tell_exercise(const exercises::Seen& trouble = {}) {
     seat->set("exercise", exercise_state(*session, texts, trouble));
     tell_progress();
   }
@@ -203,16 +204,16 @@ struct Watcher::Impl {
     const bool programs = runs_programs(step);
     while (programs && !slots.try_acquire_for(kSlice))
       if (let_go()) return;
-    std::string trouble;
+    exercises::Seen trouble;
     const NoJob alone(seat->profile);
     if (!alone || stamp_of(exercises::session_file(seat->profile)) != session_stamp) {
       if (programs) slots.release();
       return;  // the next turn reads what the job has left
     }
     try {
-      if (auto news = session->check(); !news) trouble = news.error().text();
+      if (auto news = session->check(); !news) trouble = {exercises::Saw::kNotLooked, {news.error().text()}};
     } catch (const std::exception& e) {
-      trouble = std::string("the check is broken: ") + e.what();
+      trouble = {exercises::Saw::kBroken, {e.what()}};
     }
     if (programs) slots.release();
     session_stamp = stamp_of(exercises::session_file(seat->profile));
@@ -220,11 +221,14 @@ struct Watcher::Impl {
   }
 
   void tell_ports(exercises::Evaluator& lab, bool is_cluster) {
-    if (!is_cluster) {
-      seat->set("ports", json::Array());
-      return;
+    json::Array all;
+    if (is_cluster) {
+      auto ports = node_ports(lab, seat->student, ports_port);
+      if (!ports) return;  // what is shown stays until the API server answers again
+      all = std::move(*ports);
     }
-    if (auto ports = node_ports(lab, seat->student, ports_port)) seat->set("ports", std::move(*ports));
+    for (auto& port : listeners(lab, seat->student, ports_port)) all.push_back(std::move(port));
+    seat->set("ports", std::move(all));
   }
 };
 

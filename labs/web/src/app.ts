@@ -305,6 +305,10 @@ export class App implements SocketOwner {
         return this.t("said.paused");
       case "resumed":
         return this.t("said.resumed");
+      case "over":
+        return this.t("over.title");
+      case "extended":
+        return this.t("said.extended");
     }
   }
 }

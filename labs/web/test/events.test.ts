@@ -12,7 +12,7 @@ function state(change: Partial<StudentState> = {}, passed: boolean[] = [false, f
       name: "01", title: "One", language: "en", minutes: 5, current: 0, done: passed.every(Boolean), error: "",
       steps: [{ name: "a", text: "# A", done: passed.every(Boolean), checks }],
     },
-    seen: "", ends: "", paused: false, ...change,
+    seen: "", ends: "", paused: false, over: false, ...change,
   };
 }
 
@@ -51,6 +51,8 @@ test("what is told: another exercise, jobs that fail, pauses, a lab that runs", 
   assert.deepEqual(changes(state({ job }), state({ job: { ...job, error: "no space" } })), [{ what: "failed", error: "no space" }]);
   assert.deepEqual(changes(state(), state({ paused: true })), [{ what: "paused" }]);
   assert.deepEqual(changes(state({ paused: true }), state()), [{ what: "resumed" }]);
+  assert.deepEqual(changes(state(), state({ over: true })), [{ what: "over" }]);
+  assert.deepEqual(changes(state({ over: true }), state()), [{ what: "extended" }]);
   assert.deepEqual(changes(state({ lab: "making" }), state()), [{ what: "running" }]);
 });
 

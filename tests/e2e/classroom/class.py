@@ -14,7 +14,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
-from classroom import Classroom  # noqa: E402
+from classroom import Classroom, set_end  # noqa: E402
 from labtest import LAB, check, main, needed, run, wait_for  # noqa: E402
 
 URL = "http://127.0.0.1:1"
@@ -198,6 +198,28 @@ def the_server_does_what_a_teacher_asks(c):
     check(c.states() == ["running", "running"], c.do("show"))
     check(c.api("POST", "/api/class/reset", {"students": ["student01"]})["students"] == ["student01"], "reset")
     wait_for("the reset lab's row", lambda: [s["step"] for s in c.api("GET", "/api/class")["students"]] == [0, 1])
+    seen = wait_for("what the checks saw", lambda: [k["seen"] for k in c.api("GET", "/api/students/student01")["exercise"]["steps"][0]["checks"] if k["seen"]])
+    check(all(re.match(r"\d+ de \d+ \(hay \d+ |todavía no hay|el servidor de la API", s) for s in seen), f"in a Spanish class: {seen}")
+
+
+def at_its_end_a_class_stands_still(c):
+    state = lambda: c.api("GET", "/api/students/student02", who=2)  # noqa: E731
+    check(not state()["over"] and not c.api("GET", "/api/class")["over"], "it is over already")
+    set_end(c.profile, 4)
+    wait_for("labs that stand still by themselves", lambda: c.states() == ["paused", "paused"])
+    told = wait_for("the page says so", lambda: (lambda s: s["over"] and s["lab"] == "paused" and s)(state()))
+    check(not told["paused"] and c.api("GET", "/api/class")["over"], str(told)[:500])
+    check(re.search(rf"^{c.profile} .* ended +over", run(LAB, "class", "list"), re.M), run(LAB, "class", "list"))
+    status, _, text = c.ask("POST", "/api/students/student02/start", {}, who=2)
+    check(status == 409 and "has ended" in text, f"{status} {text}")
+    for argv in (("resume",), ("reset", "student01", "--force")):
+        done = c.do(*argv, check=False)
+        check(done.returncode == 1 and "has ended" in done.stderr and "lab class extend" in done.stderr, f"{argv}: {done.stderr}")
+    check(c.states() == ["paused", "paused"], c.do("show"))
+    check(c.api("POST", "/api/class/extend", {"minutes": 30})["ends"], "extend")
+    check(c.states() == ["running", "running"], c.do("show"))
+    wait_for("the page goes on", lambda: (lambda s: not s["over"] and s["lab"] == "running")(state()))
+    check(run(LAB, "shell", "-p", c.labs[1], "node1", "--", "cat", "/root/from-teacher") == "42\n", "what was in a lab is gone")
 
 
 def delete_leaves_nothing(c):
@@ -220,4 +242,5 @@ def delete_leaves_nothing(c):
 if __name__ == "__main__":
     main([bad_input_is_refused_and_nothing_is_made, made_although_killed_in_the_middle, cards_and_lists_show_it, a_solved_step_is_seen,
           labs_do_not_see_each_other, pause_stop_and_resume, reset_of_one_leaves_the_other,
-          another_exercise_takes_its_place, the_server_does_what_a_teacher_asks, delete_leaves_nothing], TwoStudents())
+          another_exercise_takes_its_place, the_server_does_what_a_teacher_asks, at_its_end_a_class_stands_still,
+          delete_leaves_nothing], TwoStudents())

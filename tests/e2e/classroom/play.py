@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """`lab play`: one student at work through the interface alone, and people who try what they may not."""
+import hashlib
 import http.client
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import signal
 import socket
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from labtest import Failed, Lab, check, main, needed, run, wait_for, LAB  # noqa
 from websocket import Refused, WebSocket  # noqa: E402
 
 GUESSES = 10_000
+CA = "/var/lib/lab/classroom-tls/ca.crt"
 # Answers with the request's head; an upgrade is answered by one, after which lines come back in capitals.
 ECHO = r"""
 import http.server, socketserver
@@ -108,9 +111,9 @@ class Play(Lab):
                 f.write(text)
         self.server, self.port, self.cookie, self.student = None, two_ports(), None, "you"
 
-    def serve(self):
+    def serve(self, *flags):
         argv = [LAB, "play", "--class", self.profile, "--create", "--nodes", str(self.count), "--exercise", self.directory,
-                "--language", "en", "--listen", f"127.0.0.1:{self.port}"]
+                "--language", "en", "--listen", f"127.0.0.1:{self.port}", *flags]
         self.server = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         lines = []
         threading.Thread(target=lambda: lines.extend(iter(self.server.stdout.readline, "")), daemon=True).start()
@@ -120,7 +123,7 @@ class Play(Lab):
             return re.search(r"Your link: .*A teacher's: \S+\n", "".join(lines), re.S)
         wait_for("the server's links", told)
         self.said = "".join(lines)
-        self.port, self.ports = (int(n) for n in re.search(r"at http://127.0.0.1:(\d+) .*port (\d+)\)", self.said).groups())
+        self.port, self.ports = (int(n) for n in re.search(r"at https?://127.0.0.1:(\d+) .*port (\d+)\)", self.said).groups())
         self.link = re.search(r"/s/\w+", self.said).group()
         self.teacher_link = re.search(r"/t/\w+", self.said).group()
 
@@ -265,7 +268,10 @@ def ports_of_the_lab_open_through_the_second_port(play):
     view = play.terminal(play.shell_id)
     view.send(b"kubectl expose deployment web --type NodePort --port 80; echo ex''posed\n")
     output_until(view, b"exposed\r\n")
-    port = play.page.until("the NodePort", lambda m: state_of(m).get("ports"), 60)[0]
+    port = play.page.until("the NodePort", lambda m: [p for p in state_of(m).get("ports", []) if p["service"]], 60)[0]
+    told = play.api("GET", play.mine())["ports"]
+    check(told and told[0]["url"] == port["url"], f"asked for once: {told}")
+    check(all(p["service"] for p in told), f"the nodes' own daemons: {told}")
     check(port["service"] == "default/web" and port["url"].startswith(f"http://127.0.0.1:{play.ports}/{play.student}/"), str(port))
     path = port["url"].split(str(play.ports), 1)[1]
     page = wait_for("the service through the second port", lambda: (lambda a: a[2] if a[0] == 200 else None)(play.ask("GET", path, port=play.ports)))
@@ -302,6 +308,8 @@ def the_proxy_passes_on_and_takes_the_session_out(play):
         answer = play.ask("GET", base + "/a%20b?x=1", port=play.ports, cookie=play.cookie + "; color=red")
         return answer if answer[0] == 200 else None
     said = wait_for("the echo", asked)[2].decode()
+    mine = wait_for("what the program listens on, as a link", lambda: [p for p in play.api("GET", play.mine())["ports"] if not p["service"]])
+    check([(p["port"], p["url"]) for p in mine] == [(9000, f"http://127.0.0.1:{play.ports}{base}/")], f"links: {mine}")
     check(said.startswith("/a%20b?x=1\n") and "X-Forwarded-Prefix: " + base in said, said)
     check("lab_session" not in said and "color=red" in said, said)
     status, headers, _ = play.ask("GET", base + "/moved", port=play.ports)
@@ -431,6 +439,60 @@ def a_job_that_is_cut_off_is_told_and_completed(play):
     play.page.until("the end of the second try", lambda m: state_of(m) and not state_of(m)["job"] and len(state_of(m)["nodes"]) == 3 - have, 180)
 
 
+def tls_of_its_own(play):
+    """With a certificate that is made, over both ports, checked by curl with its CA; then with one that is given."""
+    play.page.close()
+    play.server.terminate()
+    play.server.wait(60)
+    had_one = os.path.exists(CA)
+    try:
+        play.serve("--tls")
+        shown = re.search(r"SHA-256\): ([0-9A-F:]{95})\n", play.said).group(1)
+        der = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", play.port)))
+        check(hashlib.sha256(der).hexdigest().upper() == shown.replace(":", ""), f"the fingerprint: {play.said}")
+        check(f"https://127.0.0.1:{play.port}/s/" in play.said and CA in play.said, play.said)
+
+        def curl(*argv, **kw):
+            return run("curl", "-sS", "--max-time", "30", "--cacert", CA, "-b", play.cookie, *argv, **kw)
+        page, ports = f"https://127.0.0.1:{play.port}", f"https://127.0.0.1:{play.ports}"
+        check(json.loads(curl(page + "/api/me"))["student"] == play.student, "the interface")
+        check(json.loads(curl(f"https://localhost:{play.port}/api/me", "--resolve", f"localhost:{play.port}:127.0.0.1"))["class"] == play.profile, "by name")
+        refused = run("curl", "-sS", page + "/", check=False)
+        check(refused.returncode == 60, f"who does not trust the CA: {refused.returncode} {refused.stderr}")
+        clear = run("curl", "-sSi", f"http://127.0.0.1:{play.port}{play.link}")
+        check(" 400 " in clear and "HTTPS" in clear and "Set-Cookie" not in clear, f"in the clear: {clear}")
+        cookie = run("curl", "-sSi", "--cacert", CA, page + play.link)
+        check("; Secure" in cookie, cookie)
+        for origin, status in ((page, "404"), (page.replace("https", "http"), "403")):  # there is no such exercise
+            said = curl("-o", "/dev/null", "-w", "%{http_code}", "-H", f"Origin: {origin}", "--json", '{"name": "/etc"}', page + play.mine("/exercise"))
+            check(said == status, f"{origin}: {said}")
+        link = wait_for("links of the second port", lambda: json.loads(curl(page + play.mine()))["ports"])[0]["url"]
+        check(link.startswith(ports + "/"), link)
+        echo = wait_for("the second port", lambda: curl("-f", f"{ports}/{play.student}/node1/9000/x"))
+        check("X-Forwarded-Proto: https" in echo and "lab_session" not in echo, echo)
+        trust = ssl.create_default_context(cafile=CA)
+        events = WebSocket("127.0.0.1", play.port, "/api/events", {"Cookie": play.cookie, "Origin": page}, tls=trust)
+        check(events.until("the state", state_of, 20)["student"] == play.student, "events")
+        events.close()
+        ws = WebSocket("127.0.0.1", play.ports, f"/{play.student}/node1/9000/", {"Cookie": play.cookie, "Upgrade": "echo"}, tls=trust)
+        ws.socket.sendall(b"hello\n")
+        while b"\n" not in ws.rest:
+            ws._more(30)
+        check(ws.rest == b"HELLO\n", str(ws.rest))
+        ws.socket.close()
+        play.server.terminate()
+        play.server.wait(60)
+        where = os.path.dirname(CA)
+        play.serve("--tls-cert", f"{where}/server.crt", "--tls-key", f"{where}/server.key")
+        check(shown in play.said and CA not in play.said, play.said)
+        check(json.loads(curl(f"https://127.0.0.1:{play.port}/api/me"))["role"] == "student", "with a given certificate")
+        wrong = run(LAB, "play", "--class", play.profile, "--tls-cert", f"{where}/server.crt", check=False)
+        check(wrong.returncode == 1 and "--tls-key" in wrong.stderr, wrong.stderr)
+    finally:
+        if not had_one:
+            shutil.rmtree(os.path.dirname(CA), ignore_errors=True)
+
+
 def ends_in_order_and_the_lab_goes_on(play):
     play.server.terminate()
     check(play.server.wait(60) == 0, f"exit code {play.server.returncode}")
@@ -442,4 +504,4 @@ if __name__ == "__main__":
     main([serves, a_link_becomes_a_cookie, the_lab_starts_while_the_page_sees_it, a_check_turns_green_by_what_is_typed,
           ports_of_the_lab_open_through_the_second_port, files_go_up_and_stay_in_the_node, the_proxy_passes_on_and_takes_the_session_out,
           a_broken_check_says_so_and_ends_nothing, strangers_are_refused, a_teacher_reaches_the_ports_of_whom_they_look_at, ten_thousand_guesses_open_nothing,
-          a_killed_server_loses_nothing, a_job_that_is_cut_off_is_told_and_completed, ends_in_order_and_the_lab_goes_on], Play())
+          a_killed_server_loses_nothing, a_job_that_is_cut_off_is_told_and_completed, tls_of_its_own, ends_in_order_and_the_lab_goes_on], Play())

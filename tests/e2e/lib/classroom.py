@@ -9,6 +9,17 @@ import time
 from labtest import LAB, Lab, check, run
 
 
+def set_end(class_name, seconds):
+    """As if the class had been made with an end in so many seconds; the server sees that the file has changed."""
+    path = f"/var/lib/lab/classes/{class_name}/class.json"
+    with open(path) as f:
+        one = json.load(f)
+    one["ends"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+    with open(path + ".new", "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
+        json.dump(one, f)
+    os.rename(path + ".new", path)
+
+
 class Classroom(Lab):
     """The class takes the place of the lab: its labs begin with the same name."""
 

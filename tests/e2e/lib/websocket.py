@@ -4,6 +4,7 @@ import json
 import os
 import select
 import socket
+import ssl
 import struct
 import time
 
@@ -21,8 +22,10 @@ class Refused(Failed):
 
 
 class WebSocket:
-    def __init__(self, host, port, path, headers=None, timeout=60):
+    def __init__(self, host, port, path, headers=None, timeout=60, tls=None):
         self.socket = socket.create_connection((host, port), timeout=timeout)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self.rest, self.closed = b"", None
         lines = {"Host": f"{host}:{port}", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
                  "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(), **(headers or {})}
@@ -43,7 +46,8 @@ class WebSocket:
             raise Refused(status, self.rest)
 
     def _more(self, timeout):
-        if not select.select([self.socket], [], [], timeout)[0]:
+        buffered = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
+        if not buffered and not select.select([self.socket], [], [], timeout)[0]:
             raise Failed(f"nothing came on the WebSocket within {timeout} s")
         chunk = self.socket.recv(65536)
         if not chunk:

@@ -51,7 +51,9 @@ export type Change =
   | { what: "running" }
   | { what: "failed"; error: string }
   | { what: "paused" }
-  | { what: "resumed" };
+  | { what: "resumed" }
+  | { what: "over" }
+  | { what: "extended" };
 
 export function changes(before: StudentState | undefined, after: StudentState): Change[] {
   if (!before) return [];
@@ -70,6 +72,7 @@ export function changes(before: StudentState | undefined, after: StudentState): 
   }
   if (after.lab === "running" && (before.lab === "making" || before.lab === "stopped")) out.push({ what: "running" });
   if (after.job?.error && !before.job?.error) out.push({ what: "failed", error: after.job.error });
-  if (after.paused !== before.paused) out.push({ what: after.paused ? "paused" : "resumed" });
+  if (after.over !== before.over) out.push({ what: after.over ? "over" : "extended" });
+  else if (after.paused !== before.paused) out.push({ what: after.paused ? "paused" : "resumed" });
   return out;
 }

@@ -90,6 +90,7 @@ export interface StudentState {
   seen: string;
   ends: string;
   paused: boolean;
+  over: boolean; // the class's end has come, and labs stand still
 }
 
 export interface ClassRow {
@@ -114,6 +115,8 @@ export interface ClassState {
   exercise: string;
   ends: string;
   paused: boolean;
+  over: boolean;
+  nodes: string[]; // the names that nodes of the class's labs have
   students: ClassRow[];
 }
 

@@ -147,11 +147,13 @@ export const en = {
   "nodes.uploaded": "{file} lies in ~/upload of {node}",
   "nodes.upload.failed": "{file} was not uploaded: {error}",
   "ports": "Open ports",
-  "ports.none": "None yet. The port of a Service of type NodePort appears here.",
+  "ports.none": "None yet. Ports of Services of type NodePort appear here, and those on which programs in nodes listen.",
   "ports.open": "Open {what} on port {port} in a new tab",
 
   "paused.title": "The class is paused",
   "paused.text": "Your lab stands still and goes on where it was. Your teacher resumes it.",
+  "over.title": "The class has ended",
+  "over.text": "Your lab stands still, and nothing in it is lost. Your teacher can give more time.",
 
   "notice.from": "Message",
   "said.passed": "Check passed: {say}",
@@ -161,6 +163,7 @@ export const en = {
   "said.running": "The lab runs",
   "said.paused": "The class is paused",
   "said.resumed": "The class goes on",
+  "said.extended": "The class has more time and goes on",
   "error.generic": "That did not work: {error}",
 
   "teacher.title": "Class {name}",
@@ -173,6 +176,7 @@ export const en = {
   "teacher.resume": "Resume all",
   "teacher.extend": "Extend",
   "teacher.extend.minutes": "{n} minutes longer",
+  "teacher.over": "All labs stand still. They go on when you extend it.",
   "teacher.extended": "The class ends at {time}",
   "teacher.resetAll": "Reset all",
   "teacher.reset": "Reset",

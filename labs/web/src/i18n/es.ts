@@ -148,11 +148,13 @@ export const es: Record<Key, string> = {
   "nodes.uploaded": "{file} está en ~/upload de {node}",
   "nodes.upload.failed": "{file} no se ha subido: {error}",
   "ports": "Puertos abiertos",
-  "ports.none": "Ninguno todavía. Aquí aparece el puerto de un Service de tipo NodePort.",
+  "ports.none": "Ninguno todavía. Aquí aparecen los puertos de los Services de tipo NodePort y aquellos en los que escuchan programas de los nodos.",
   "ports.open": "Abrir {what} en el puerto {port} en otra pestaña",
 
   "paused.title": "La clase está en pausa",
   "paused.text": "Tu laboratorio está parado y seguirá donde estaba. Tu docente lo reanuda.",
+  "over.title": "La clase ha terminado",
+  "over.text": "Tu laboratorio está parado y no se pierde nada de él. Tu docente puede dar más tiempo.",
 
   "notice.from": "Mensaje",
   "said.passed": "Comprobación superada: {say}",
@@ -162,6 +164,7 @@ export const es: Record<Key, string> = {
   "said.running": "El laboratorio está en marcha",
   "said.paused": "La clase está en pausa",
   "said.resumed": "La clase continúa",
+  "said.extended": "La clase tiene más tiempo y continúa",
   "error.generic": "No ha funcionado: {error}",
 
   "teacher.title": "Clase {name}",
@@ -174,6 +177,7 @@ export const es: Record<Key, string> = {
   "teacher.resume": "Reanudar todo",
   "teacher.extend": "Prolongar",
   "teacher.extend.minutes": "{n} minutos más",
+  "teacher.over": "Todos los laboratorios están parados. Continúan si prolongas la clase.",
   "teacher.extended": "La clase termina a las {time}",
   "teacher.resetAll": "Reiniciar todo",
   "teacher.reset": "Reiniciar",

@@ -30,9 +30,9 @@ export function StudentPage({ student }: { student: string }) {
   if (!state || !app.workspace) return <p class="loading" role="status">{app.t("app.loading")}</p>;
   return (
     <>
-      {(state.paused || state.lab === "paused") && (
+      {(state.over || state.paused || state.lab === "paused") && (
         <div class="paused" role="status">
-          <strong>{app.t("paused.title")}</strong> {app.t("paused.text")}
+          <strong>{app.t(state.over ? "over.title" : "paused.title")}</strong> {app.t(state.over ? "over.text" : "paused.text")}
         </div>
       )}
       {narrow && (

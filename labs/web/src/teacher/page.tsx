@@ -28,7 +28,8 @@ function WholeClass({ one }: { one: ClassState }) {
   const sum = totals(one.students);
   return (
     <main class="teacher">
-      {one.paused && <div class="paused" role="status"><strong>{app.t("paused.title")}</strong></div>}
+      {one.over ? <div class="paused" role="status"><strong>{app.t("over.title")}</strong> {app.t("teacher.over")}</div>
+        : one.paused && <div class="paused" role="status"><strong>{app.t("paused.title")}</strong></div>}
       <div class="teacher-head">
         <h1>{app.t("teacher.title", { name: one.name })}</h1>
         <p class="totals">
@@ -48,7 +49,7 @@ function WholeClass({ one }: { one: ClassState }) {
           choices={(["name", "progress", "stuck"] as const).map((value) => ({ value, name: app.t(`teacher.sort.${value}`) }))} />
       </div>
       <Matrix rows={rows} chosen={chosen} onChoose={setChosen} />
-      <Broadcast all={one.students} chosen={chosen} />
+      <Broadcast nodes={one.nodes} all={one.students} chosen={chosen} />
     </main>
   );
 }
@@ -76,7 +77,7 @@ function Actions({ one, rows }: { one: ClassState; rows: ClassRow[] }) {
     });
   return (
     <div class="teacher-actions">
-      <Button onClick={() => void app.attempt(one.paused ? api.resume : api.pause)}>{app.t(one.paused ? "teacher.resume" : "teacher.pause")}</Button>
+      <Button disabled={one.over} onClick={() => void app.attempt(one.paused ? api.resume : api.pause)}>{app.t(one.paused ? "teacher.resume" : "teacher.pause")}</Button>
       <Menu label={app.t("teacher.extend")} picture={app.t("teacher.extend")}
         items={[10, 15, 30, 60].map((n) => ({ name: app.t("teacher.extend.minutes", { n }), act: extend(n) }))} />
       <Button look="danger" disabled={rows.length === 0} onClick={() => reset(rows, true)}>{app.t("teacher.resetAll")}</Button>

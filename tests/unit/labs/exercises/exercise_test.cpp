@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "base/fs.h"
 #include "labs/exercises/author.h"
 #include "labs/exercises/evaluator.h"
 #include "labs/exercises/markdown.h"
+#include "labs/exercises/seen.h"
 
 namespace lab::exercises {
 namespace {
@@ -89,6 +92,53 @@ TEST(Check, APatternMeetsATextWithoutEnd) {
   EXPECT_TRUE(satisfies(object, {{.path = ".text", .matches = "needle.*e$"}}));
   EXPECT_TRUE(satisfies(object, {{.path = ".text", .matches = "(x|y)+"}}));
   EXPECT_FALSE(satisfies(object, {{.path = ".text", .matches = "(x|y)*z"}}));
+}
+
+std::multiset<char> holes_in(const std::string& text) {
+  std::multiset<char> out;
+  for (std::size_t i = 1; i + 1 < text.size(); ++i)
+    if (text[i - 1] == '{' && text[i + 1] == '}') out.insert(text[i]);
+  return out;
+}
+
+// What checks saw is told in every language that the course has.
+TEST(Seen, NoTextLacksATranslation) {
+  std::set<std::string> languages;
+  const std::string home = LAB_SOURCE_DIR "/labs/exercises/course";
+  for (const auto& name : fs::list_dir(home).value())
+    for (auto& language : load_exercise(fs::join(home, name)).value().languages()) languages.insert(language);
+  EXPECT_TRUE(languages.contains("en") && languages.contains("es"));
+  for (int i = 0; i < static_cast<int>(Saw::kEnd_); ++i) {
+    const auto what = static_cast<Saw>(i);
+    const auto& words = words_of(what).by_language;
+    for (const auto& language : languages) {
+      ASSERT_TRUE(words.contains(language)) << i << " in " << language;
+      if (what == Saw::kNothing) continue;
+      EXPECT_NE(words.at(language), "") << i << " in " << language;
+      if (language != "en") EXPECT_NE(words.at(language), words.at("en")) << i << " in " << language;
+      EXPECT_EQ(holes_in(words.at(language)), holes_in(words.at("en"))) << i << " in " << language;
+    }
+  }
+}
+
+TEST(Seen, IsToldInTheReadersLanguage) {
+  EXPECT_EQ(Seen{}.in("es"), "");
+  const Seen pods{Saw::kCountInPlaces, {"2", "3", "5", "pods", "1", "2"}};
+  EXPECT_EQ(pods.in("en"), "2 of 3 (5 pods there), in 1 of 2 places");
+  EXPECT_EQ(pods.in("es"), "2 de 3 (hay 5 pods), en 1 de 2 lugares");
+  EXPECT_EQ(pods.in("fr"), pods.in("en")) << "a folder of one's own may have texts in any language";
+  // What was said is no text to be filled.
+  EXPECT_EQ((Seen{Saw::kExitCode, {"1", "{0} {1}"}}.in("es")), "código de salida 1: {0} {1}");
+  EXPECT_EQ((Seen{Saw::kExitCode, {"1"}}.in("es")), "código de salida 1: ");
+}
+
+TEST(Seen, AnErrorBecomesWords) {
+  auto error = [](Code code) { return Error{.code = code, .message = "connect: Connection refused"}; };
+  EXPECT_EQ(no_answer(error(Code::kUnavailable), "10.0.0.1:80").in("es"), "nadie responde en 10.0.0.1:80");
+  EXPECT_EQ(no_answer(error(Code::kTimeout), "10.0.0.1:80").in("es"), "10.0.0.1:80 no responde a tiempo");
+  EXPECT_EQ(no_objects(error(Code::kUnavailable)).in("es"), "el servidor de la API no responde");
+  EXPECT_EQ(no_command(error(Code::kNotFound), "node9", 10).in("es"), "no hay ningún nodo node9");
+  EXPECT_EQ(no_command(error(Code::kTimeout), "node9", 10).in("es"), "la orden no terminó en 10 s");
 }
 
 TEST(Markdown, OnATerminalAndElsewhere) {

@@ -141,7 +141,7 @@ TEST_F(ClassTest, ExtendingCountsFromTheLaterOne) {
   EXPECT_EQ(ends.error().code, Code::kConflict);
 }
 
-TEST_F(ClassTest, JobsOfAClassThatIsPausedOrGoingAreRefused) {
+TEST_F(ClassTest, JobsOfAClassThatIsPausedOverOrGoingAreRefused) {
   Class c = make(1);
   c.paused = true;
   ASSERT_TRUE(save_class(c));
@@ -159,11 +159,32 @@ TEST_F(ClassTest, JobsOfAClassThatIsPausedOrGoingAreRefused) {
   EXPECT_EQ(r.error().code, Code::kNotFound);
   c.ending = false;
   ASSERT_TRUE(save_class(c));
+  r = run_job(name, "student01", {"start"});
+  ASSERT_FALSE(r);
+  EXPECT_NE(r.error().text().find("lab class extend"), std::string::npos) << r.error().text();
+  c.ends = "";
+  ASSERT_TRUE(save_class(c));
   for (const auto& what : {std::vector<std::string>{"dance"}, {"exercise"}, {"delete-node"}}) {
     r = run_job(name, "student01", what);
     ASSERT_FALSE(r);
     EXPECT_EQ(r.error().code, Code::kInvalid) << r.error().text();
   }
+}
+
+TEST_F(ClassTest, WhatIsOverGoesOnOnlyWithMoreTime) {
+  Class c = make(1);
+  EXPECT_TRUE(is_over(c));
+  ASSERT_TRUE(save_class(c));
+  EXPECT_TRUE(rest_class(name)) << "without any lab";
+  auto resumed = resume_class(name);
+  ASSERT_FALSE(resumed);
+  EXPECT_EQ(resumed.error().code, Code::kConflict);
+  EXPECT_NE(resumed.error().text().find("lab class extend"), std::string::npos) << resumed.error().text();
+  ASSERT_TRUE(extend_class(name, std::chrono::minutes(1)));
+  EXPECT_FALSE(is_over(*load_class(name)));
+  EXPECT_TRUE(resume_class(name));
+  c.ends = "";
+  EXPECT_FALSE(is_over(c)) << "until it is deleted";
 }
 
 TEST(ClassNames, AreThoseThatProfilesCanHold) {

@@ -72,19 +72,22 @@ TEST(Cookies, ThePortsNeverSeeTheSession) {
 }
 
 TEST(Cookies, AreForTheServerAlone) {
-  const auto field = set_cookie("xyz");
+  EXPECT_EQ(set_cookie("xyz", true), set_cookie("xyz", false) + "; Secure");
+  const auto field = set_cookie("xyz", false);
   for (const char* part : {"lab_session=xyz;", "HttpOnly", "SameSite=Strict", "Path=/"})
     EXPECT_NE(field.find(part), std::string::npos) << part;
 }
 
 TEST(Origin, MustBeThisVeryServer) {
-  EXPECT_TRUE(same_origin({{"Host", "lab:8080"}, {"Origin", "http://lab:8080"}}));
-  EXPECT_TRUE(same_origin({{"Host", "lab.school"}, {"Origin", "https://lab.school"}}));
-  EXPECT_FALSE(same_origin({{"Host", "lab:8080"}, {"Origin", "http://lab:8081"}})) << "the second port";
-  EXPECT_FALSE(same_origin({{"Host", "lab:8080"}, {"Origin", "http://lab"}}));
-  EXPECT_FALSE(same_origin({{"Host", "lab:8080"}, {"Origin", "null"}}));
-  EXPECT_FALSE(same_origin({{"Host", "lab:8080"}}));
-  EXPECT_FALSE(same_origin({{"Origin", "http://"}}));
+  EXPECT_TRUE(same_origin({{"Host", "lab:8080"}, {"Origin", "http://lab:8080"}}, false));
+  EXPECT_TRUE(same_origin({{"Host", "lab.school"}, {"Origin", "https://lab.school"}}, false));
+  EXPECT_FALSE(same_origin({{"Host", "lab:8080"}, {"Origin", "http://lab:8081"}}, false)) << "the second port";
+  EXPECT_TRUE(same_origin({{"Host", "lab:8080"}, {"Origin", "https://lab:8080"}}, true));
+  EXPECT_FALSE(same_origin({{"Host", "lab:8080"}, {"Origin", "http://lab:8080"}}, true)) << "a page in the clear";
+  EXPECT_FALSE(same_origin({{"Host", "lab:8080"}, {"Origin", "http://lab"}}, false));
+  EXPECT_FALSE(same_origin({{"Host", "lab:8080"}, {"Origin", "null"}}, false));
+  EXPECT_FALSE(same_origin({{"Host", "lab:8080"}}, false));
+  EXPECT_FALSE(same_origin({{"Origin", "http://"}}, false));
 }
 
 TEST(Client, IsKnownByItsAddress) {

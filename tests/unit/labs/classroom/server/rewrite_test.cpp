@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "labs/classroom/server/listeners.h"
 #include "labs/classroom/server/node_ports.h"
 
 namespace lab::classroom {
@@ -43,7 +44,7 @@ TEST(Inward, TheNodeSeesItselfAndNotTheSession) {
                {"Content-Length", "999"}};
   r.body = "hello";
   r.peer.address = "10.0.0.5:4711";
-  const auto out = inward(r, kPath, kAddress);
+  const auto out = inward(r, kPath, kAddress, false);
   EXPECT_EQ(out.target, "/x?q=1");
   EXPECT_EQ(out.headers.get("host"), "192.168.77.2:30080");
   EXPECT_EQ(out.headers.get("origin"), "http://192.168.77.2:30080");
@@ -51,6 +52,8 @@ TEST(Inward, TheNodeSeesItselfAndNotTheSession) {
   EXPECT_EQ(out.headers.get("x-forwarded-for"), "10.0.0.5");
   EXPECT_EQ(out.headers.get("x-forwarded-host"), "lab:8081");
   EXPECT_EQ(out.headers.get("x-forwarded-prefix"), "/ada/node1/30080");
+  EXPECT_EQ(out.headers.get("x-forwarded-proto"), "http");
+  EXPECT_EQ(inward(r, kPath, kAddress, true).headers.get("x-forwarded-proto"), "https");
   EXPECT_EQ(out.headers.get("content-length"), "5");
   EXPECT_EQ(out.headers.all("content-length").size(), 1u);
   EXPECT_EQ(out.headers.get("accept"), "*/*");
@@ -61,7 +64,7 @@ TEST(Inward, TheNodeSeesItselfAndNotTheSession) {
 TEST(Inward, AnUpgradeStaysOne) {
   http::Request r;
   r.headers = {{"Host", "lab:8081"}, {"Connection", "Upgrade"}, {"Upgrade", "websocket"}, {"Sec-WebSocket-Key", "k"}};
-  const auto out = inward(r, kPath, kAddress);
+  const auto out = inward(r, kPath, kAddress, false);
   EXPECT_EQ(out.headers.get("connection"), "Upgrade");
   EXPECT_EQ(out.headers.get("upgrade"), "websocket");
   EXPECT_EQ(out.headers.get("sec-websocket-key"), "k");
@@ -97,6 +100,23 @@ TEST(Referer, TellsWhereAnAbsoluteLinkCameFrom) {
   EXPECT_FALSE(prefix_of_referer({{"Host", "lab:8081"}}));
 }
 
+TEST(Listeners, AreThoseThatOthersReach) {
+  const std::string tcp =
+      "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+      "   0: 00000000:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0\n"   // 9000
+      "   1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0\n"   // loopback
+      "   2: 024DA8C0:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0\n"   // 8081
+      "   3: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0\n"   // 6443
+      "   4: 024DA8C0:1F92 024DA8C0:2328 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0\n";  // connected
+  const std::string tcp6 =
+      "   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0 0\n"   // 80
+      "   1: 00000000000000000000000001000000:0051 00000000000000000000000000000000:0000 0A 0 0\n"   // ::1
+      "   2: 0000000000000000FFFF00000100007F:0052 00000000000000000000000000000000:0000 0A 0 0\n"   // 127.0.0.1
+      "   3: 00000000000000000000000000000000:280A 00000000000000000000000000000000:0000 0A 0 0\n";  // the kubelet's
+  EXPECT_EQ(listening_ports(tcp, tcp6), (std::vector<int>{80, 8081, 9000}));
+  EXPECT_EQ(listening_ports("", "nonsense\n:::\n 1: x:zz y 0A\n 2: 00000000:F00000 y 0A"), std::vector<int>{});
+}
+
 TEST(Ports, AreThoseOfServicesWithNodePorts) {
   const auto services = *json::parse(R"({"items": [
     {"metadata": {"namespace": "default", "name": "web"}, "spec": {"ports": [{"port": 80, "nodePort": 30080, "protocol": "TCP"}, {"port": 53, "nodePort": 30053, "protocol": "UDP"}]}},
@@ -106,11 +126,11 @@ TEST(Ports, AreThoseOfServicesWithNodePorts) {
   EXPECT_EQ(json::str(ports[0], "service"), "default/web");
   EXPECT_EQ(json::num(ports[0], "port"), 30080);
   const auto frame = json::dump(json::Object{{"ports", ports}, {"title", "\"url\":\"http://@:1/\""}});
-  const auto shown = *json::parse(for_host(frame, "lab.school:8080"));
+  const auto shown = *json::parse(for_host(frame, "lab.school:8080", false));
   EXPECT_EQ(json::str(json::list(shown, "ports")[0], "url"), "http://lab.school:8081/ada/node1/30080/");
   EXPECT_EQ(json::str(shown, "title"), "\"url\":\"http://@:1/\"") << "what looks alike in a text stays";
-  EXPECT_NE(for_host(frame, "a\"b<script>").find("http://localhost:8081"), std::string::npos);
-  EXPECT_NE(for_host(frame, "[::1]:8080").find("http://[::1]:8081"), std::string::npos);
+  EXPECT_NE(for_host(frame, "a\"b<script>", false).find("http://localhost:8081"), std::string::npos);
+  EXPECT_NE(for_host(frame, "[::1]:8080", true).find("https://[::1]:8081"), std::string::npos);
 }
 
 }  // namespace

@@ -53,6 +53,19 @@ TEST(Seat, TheTeachersRowHoldsProgressAndTheError) {
   EXPECT_FALSE(json::flag(row, "online"));
 }
 
+TEST(Seat, AClassHasTheNodesThatItsLabsHave) {
+  auto ada = seat_of("ada"), bob = seat_of("bob");
+  EXPECT_EQ(node_names({ada, bob}, 2), (std::vector<std::string>{"node1", "node2"})) << "before there is a lab";
+  auto lab = [](std::initializer_list<const char*> names) {
+    json::Array out;
+    for (const char* name : names) out.push_back(json::Object{{"name", name}});
+    return out;
+  };
+  ada->set("nodes", lab({"node1", "node10", "node2"}));
+  bob->set("nodes", lab({"node1", "node3"}));
+  EXPECT_EQ(node_names({ada, bob}, 2), (std::vector<std::string>{"node1", "node2", "node3", "node10"}));
+}
+
 TEST(Topic, ASlowReaderGetsTheNewestAlone) {
   auto topic = std::make_shared<Topic>();
   auto bell = std::make_shared<Bell>();
