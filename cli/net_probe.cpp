@@ -93,6 +93,8 @@ Result<json::Value> probe_up() {
   LAB_TRY(auto space, NetNs::create(kSpace));
   auto wired = call_plugin("ADD");
   if (!wired) {
+    // As a runtime does after an ADD that failed (CNI 1.0.0, section 3): one that was cut off may hold an address.
+    (void)call_plugin("DEL");
     (void)NetNs::remove(kSpace);
     return std::unexpected(std::move(wired).error());
   }

@@ -3,6 +3,7 @@
 from each other. The steps run in the lab of tools.py; by themselves they start one of their own."""
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
@@ -11,6 +12,10 @@ from labtest import Lab, check, main, needed, wait_for  # noqa: E402
 
 def _net(lab, what, *args, **options):
     return lab.cmd("net " + what, *args, **options)
+
+
+def _addresses_in_use(lab):
+    return int(re.search(r"\((\d+) active\)", _net(lab, "status", "ipam")).group(1))
 
 
 def _established(lab, node):
@@ -33,11 +38,12 @@ def the_name_server_is_asked(lab):
 
 
 def all_pairs_are_tried(lab):
-    before = _net(lab, "status", "ipam")
+    before = _addresses_in_use(lab)
     out = wait_for("a test without failures", lambda: (lambda r: r.returncode == 0 and r.stdout)(_net(lab, "test", check=False)))
     rows = [line.split() for line in out.splitlines()[1:]]
     check(sorted((r[0], r[1]) for r in rows) == sorted((n, t) for n in ("node1", "node2") for t in ({"node1", "node2"} - {n}) | {"dns", "service"}), out)
-    check(_net(lab, "status", "ipam") == before, "the test kept addresses")
+    # Fewer than before are no fault of the test's: pods that an earlier step deleted give theirs back in their own time.
+    wait_for("the test's addresses free again", lambda: _addresses_in_use(lab) <= before, 30)
 
 
 def a_trace_tells_the_way(lab):
