@@ -105,6 +105,7 @@ json::Value shaped_list(const View& view, json::Array values, json::Object meta)
 json::Value View::value(const CachedObject& object) const {
   json::Value out = object.copy();
   if (!raw()) convert_version(storage, kind, out);
+  if (const auto* custom = as_custom(kind); custom && custom->has_defaults) default_custom(custom->object_schema, out);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "orchestrator/apiserver/cached_object.h"
+#include "orchestrator/apiserver/custom_kind.h"
 #include "orchestrator/apiserver/negotiate.h"
 #include "orchestrator/apiserver/table.h"
 
@@ -26,6 +27,8 @@ struct View {
   IncludeObject include = IncludeObject::kMetadata;
 
   bool raw() const {  // the stored bytes will do
+    const auto* custom = as_custom(kind);
+    if (custom && custom->has_defaults) return false;  // the definition may have got them after the object was stored
     return &kind == &storage || kind.api_version() == storage.api_version();
   }
   json::Value value(const CachedObject& object) const;  // in the requested version

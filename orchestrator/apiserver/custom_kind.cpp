@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "orchestrator/api/json_path.h"
+#include "orchestrator/api/schema.h"
 #include "orchestrator/api/time.h"
 
 namespace lab::apiserver {
@@ -33,6 +34,15 @@ void add_columns(CustomKind& kind, const json::Value& version) {
   if (!kind.column_paths.empty()) return;
   kind.columns.push_back({.name = "Age", .type = "date"});
   kind.column_paths.emplace_back(".metadata.creationTimestamp");
+}
+
+bool has_defaults(const json::Value& schema) {
+  if (json::has(schema, "default")) return true;
+  for (const auto& [key, property] : json::map(schema, "properties"))
+    if (has_defaults(property)) return true;
+  for (const char* below : {"items", "additionalProperties"})
+    if (json::at(schema, below).is_object() && has_defaults(json::at(schema, below))) return true;
+  return false;
 }
 
 // Versions that objects of the definition may be of: those it has, and those it had when they were stored.
@@ -72,6 +82,11 @@ api::KindPtr kind_of(const json::Value& definition, const json::Value& version) 
   kind->storage_prefix = "/registry/" + kind->group + "/" + kind->plural + "/";
   kind->generation = true;
   kind->object_schema = json::at(version, "schema", "openAPIV3Schema");
+  for (const auto& field : json::list(version, "selectableFields")) {
+    auto path = json::str(field, "jsonPath");
+    kind->selectable_fields.emplace_back(path.starts_with('.') ? path.substr(1) : path);
+  }
+  kind->has_defaults = has_defaults(kind->object_schema);
   kind->versions = count_versions(definition);
   read_conversion(*kind, json::at(spec, "conversion"));
   add_columns(*kind, version);
@@ -79,12 +94,30 @@ api::KindPtr kind_of(const json::Value& definition, const json::Value& version) 
 }
 
 bool preserves(const json::Value& schema) {
-  return schema.is_null() || json::flag(schema, "x-kubernetes-preserve-unknown-fields") ||
-         json::flag(schema, "x-kubernetes-embedded-resource");
+  return schema.is_null() || json::flag(schema, "x-kubernetes-preserve-unknown-fields");
 }
 
-bool is_root_field(std::string_view path, std::string_view key) {
-  return path.empty() && (key == "apiVersion" || key == "kind" || key == "metadata");
+// An object with apiVersion, kind and metadata: the resource itself, or one that is embedded in it.
+bool is_resource(const json::Value& schema, const std::string& path) {
+  return path.empty() || json::flag(schema, "x-kubernetes-embedded-resource");
+}
+
+bool is_resource_field(std::string_view key) {
+  return key == "apiVersion" || key == "kind" || key == "metadata";
+}
+
+// ObjectMeta is the same everywhere, whatever the schema says of it.
+void prune_metadata(json::Value& metadata, const std::string& path, std::vector<std::string>& unknown) {
+  static const api::Type& type = *api::find_type("k8s.io.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+  auto* object = metadata.if_object();
+  if (!object) return;
+  std::vector<std::string> gone;
+  for (const auto& [key, field] : *object)
+    if (!type.by_json(key)) gone.emplace_back(key);
+  for (const auto& key : gone) {
+    object->erase(key);
+    unknown.push_back("unknown field \"" + path + "." + key + "\"");
+  }
 }
 
 void prune_at(const json::Value& schema, json::Value& value, const std::string& path,
@@ -100,8 +133,11 @@ void prune_at(const json::Value& schema, json::Value& value, const std::string& 
   const auto& additional = json::at(schema, "additionalProperties");
   std::vector<std::string> gone;
   for (auto& [key, field] : *object) {
-    if (is_root_field(path, key)) continue;
     auto below = path.empty() ? std::string(key) : path + "." + std::string(key);
+    if (is_resource(schema, path) && is_resource_field(key)) {
+      if (key == "metadata") prune_metadata(field, below, unknown);
+      continue;
+    }
     if (const auto* known = properties.if_contains(key)) {
       prune_at(*known, field, below, unknown);
     } else if (additional.is_object()) {
@@ -112,62 +148,6 @@ void prune_at(const json::Value& schema, json::Value& value, const std::string& 
     }
   }
   for (const auto& key : gone) object->erase(key);
-}
-
-void check_at(const json::Value& schema, const json::Value& value, const std::string& path,
-              std::vector<api::Finding>& out) {
-  if (schema.is_null() || (value.is_null() && json::flag(schema, "nullable"))) return;
-  auto type = json::str(schema, "type");
-  auto name = path.empty() ? std::string("<nil>") : path;
-  bool fits = type.empty() || json::flag(schema, "x-kubernetes-int-or-string") ||
-              (type == "object" && value.is_object()) || (type == "array" && value.is_array()) ||
-              (type == "string" && value.is_string()) || (type == "boolean" && value.is_bool()) ||
-              (type == "integer" && (value.is_int64() || value.is_uint64())) || (type == "number" && value.is_number());
-  if (!fits) {
-    out.push_back(
-        {name, "FieldValueTypeInvalid",
-         "Invalid value: " + json::dump(value) + ": " + name + " in body must be of type " + std::string(type)});
-    return;
-  }
-  const auto& allowed = json::list(schema, "enum");
-  if (!allowed.empty() && std::ranges::find(allowed, value) == allowed.end()) {
-    std::string names;
-    for (const auto& a : allowed) names += (names.empty() ? "" : ", ") + json::dump(a);
-    out.push_back(
-        {name, "FieldValueNotSupported", "Unsupported value: " + json::dump(value) + ": supported values: " + names});
-  }
-  if (value.is_number()) {
-    auto number = value.is_double() ? value.get_double() : static_cast<double>(json::as_int(value));
-    auto bound = [&](std::string_view key) { return json::at(schema, key).to_number<double>(); };
-    if (json::has(schema, "minimum") && number < bound("minimum"))
-      out.push_back({name, "FieldValueInvalid",
-                     "Invalid value: " + json::dump(value) + ": " + name +
-                         " in body should be greater than or equal to " + json::dump(json::at(schema, "minimum"))});
-    if (json::has(schema, "maximum") && number > bound("maximum"))
-      out.push_back({name, "FieldValueInvalid",
-                     "Invalid value: " + json::dump(value) + ": " + name + " in body should be less than or equal to " +
-                         json::dump(json::at(schema, "maximum"))});
-  }
-  if (const auto* list = value.if_array())
-    for (std::size_t i = 0; i < list->size(); ++i)
-      check_at(json::at(schema, "items"), (*list)[i], path + "[" + std::to_string(i) + "]", out);
-  const auto* object = value.if_object();
-  if (!object) return;
-  for (const auto& required : json::list(schema, "required"))
-    if (!object->contains(json::as_str(required)))
-      out.push_back({(path.empty() ? "" : path + ".") + std::string(json::as_str(required)), "FieldValueRequired",
-                     "Required value"});
-  const auto& properties = json::map(schema, "properties");
-  const auto& additional = json::at(schema, "additionalProperties");
-  for (const auto& [key, field] : *object) {
-    if (is_root_field(path, key)) continue;
-    auto below = path.empty() ? std::string(key) : path + "." + std::string(key);
-    if (const auto* known = properties.if_contains(key)) {
-      check_at(*known, field, below, out);
-    } else if (additional.is_object()) {
-      check_at(additional, field, below, out);
-    }
-  }
 }
 
 }  // namespace
@@ -216,12 +196,6 @@ void default_custom(const json::Value& schema, json::Value& object) {
   const auto& additional = json::at(schema, "additionalProperties");
   if (additional.is_object())
     for (auto& [key, field] : object.get_object()) default_custom(additional, field);
-}
-
-std::vector<api::Finding> validate_custom(const json::Value& schema, const json::Value& object) {
-  std::vector<api::Finding> out;
-  check_at(schema, object, "", out);
-  return out;
 }
 
 }  // namespace lab::apiserver

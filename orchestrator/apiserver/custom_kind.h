@@ -15,6 +15,7 @@ namespace lab::apiserver {
 
 struct CustomKind : api::Kind {
   json::Value object_schema;              // openAPIV3Schema; null: anything goes
+  bool has_defaults = false;              // the schema has some: what is stored may lack what a read shows
   // spec.conversion of a definition with several versions: null where versions differ in their name alone.
   std::shared_ptr<const webhooks::ClientConfig> conversion;
   std::string review_version;  // of ConversionReview
@@ -34,6 +35,7 @@ json::Array custom_row(const CustomKind& kind, const json::Value& object);
 // Takes out what the schema does not name; `unknown` gets the paths.
 void prune_custom(const json::Value& schema, json::Value& object, std::vector<std::string>& unknown);
 void default_custom(const json::Value& schema, json::Value& object);
+// Holds an object against the schema: types, bounds, patterns, required and allowed values, oneOf and its like.
 std::vector<api::Finding> validate_custom(const json::Value& schema, const json::Value& object);
 
 }  // namespace lab::apiserver

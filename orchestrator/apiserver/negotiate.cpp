@@ -31,7 +31,7 @@ bool wants_pretty(const http::Request& request, const http::Query& query) {
   return agent.starts_with("curl") || agent.starts_with("Wget") || agent.starts_with("Mozilla/5.0");
 }
 
-bool fits(const MediaRange& range, bool protobuf, Accepted& out) {
+bool fits(const MediaRange& range, bool protobuf, bool shapes, Accepted& out) {
   if (range.type == "application/json" || range.type == "*/*" || range.type == "application/*") {
     out.format = Format::kJson;
   } else if (range.type == "application/yaml") {
@@ -44,6 +44,7 @@ bool fits(const MediaRange& range, bool protobuf, Accepted& out) {
   out.shape = Shape::kObject;
   auto as = range.param("as");
   if (as.empty()) return true;
+  if (!shapes) return false;
   auto version = range.param("v");
   if (range.param("g") != "meta.k8s.io" || (version != "v1" && version != "v1beta1")) return false;
   out.shape_version = version;
@@ -96,7 +97,7 @@ std::string_view Accepted::content_type() const {
   return "application/json";
 }
 
-Result<Accepted> negotiate(const http::Request& request, const http::Query& query, bool protobuf) {
+Result<Accepted> negotiate(const http::Request& request, const http::Query& query, bool protobuf, bool shapes) {
   Accepted out;
   auto accept = request.headers.get("Accept");
   if (accept.empty()) {
@@ -104,7 +105,7 @@ Result<Accepted> negotiate(const http::Request& request, const http::Query& quer
     return out;
   }
   for (const auto& range : parse_accept(accept))
-    if (fits(range, protobuf, out)) {
+    if (fits(range, protobuf, shapes, out)) {
       out.pretty = out.format == Format::kJson && wants_pretty(request, query);
       return out;
     }

@@ -27,7 +27,8 @@ struct Accepted {
   std::string_view content_type() const;
 };
 
-// kNotAcceptable (406) when nothing fits. `protobuf`: the kind has a protobuf form.
-Result<Accepted> negotiate(const http::Request& request, const http::Query& query, bool protobuf);
+// kNotAcceptable (406) when nothing fits. `protobuf`: the kind has a protobuf form. `shapes`: the answer has other
+// shapes than the object itself.
+Result<Accepted> negotiate(const http::Request& request, const http::Query& query, bool protobuf, bool shapes = true);
 
 }  // namespace lab::apiserver

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/crypto/encoding.h"
+#include "base/http/websocket.h"
 #include "orchestrator/apiserver/status.h"
 
 namespace lab::apiserver {
@@ -260,6 +262,17 @@ Result<NodeProxy::Destination> NodeProxy::proxied(const RequestContext& request,
 Task<Reply> NodeProxy::serve(RequestContext& request, const api::Kind& kind) {
   bool proxy = request.info.subresource == "proxy";
   bool upgrade = wants_upgrade(request.request);
+  const auto& method = request.request.method;
+  if (proxy && !upgrade && request.info.rest.empty() && !request.request.path().ends_with('/') &&
+      (method == "GET" || method == "HEAD")) {
+    // Links of a page at the root are relative to it: without the slash they would lead elsewhere.
+    http::Response moved;
+    moved.status = 301;
+    auto query = request.request.raw_query();
+    moved.headers.set("Location", std::string(request.request.path()) + "/" +
+                                      (query.empty() ? "" : "?" + std::string(query)));
+    co_return moved;
+  }
   if (!proxy && request.info.subresource != "log") {
     if (!upgrade) co_return Failure(bad_request("Upgrade request required"));
     if (offers_only_unknown(request.request))
@@ -268,6 +281,8 @@ Task<Reply> NodeProxy::serve(RequestContext& request, const api::Kind& kind) {
   }
   auto to = proxy ? proxied(request, kind) : streaming(request);
   if (!to) co_return std::unexpected(std::move(to).error());
+  const bool log = request.info.subresource == "log" && !proxy;
+  if (log && http::is_websocket_request(request.request)) co_return co_await log_messages(request, std::move(*to));
   if (upgrade) co_return co_await tunnel(request, std::move(*to));
   co_return co_await forward(request, std::move(*to));
 }
@@ -320,6 +335,32 @@ Task<Reply> NodeProxy::forward(RequestContext& request, Destination to) {
     if (auto sent = co_await request.writer.write(http::buffer(std::move(*piece))); !sent) break;
   }
   (void)co_await request.writer.end();
+  co_return std::optional<http::Response>();
+}
+
+// A log as WebSocket messages: what the agent sends, piece by piece.
+Task<Reply> NodeProxy::log_messages(RequestContext& request, Destination to) {
+  constexpr std::string_view kPlain = "binary.k8s.io", kBase64 = "base64.binary.k8s.io";
+  auto client = http::Client::make(to.endpoint);
+  http::Request out;
+  out.target = to.target;
+  auto opened = co_await client->open(std::move(out));
+  if (!opened)
+    co_return fail(Code::kUnavailable, "error trying to reach " + to.endpoint.host + ": " + opened.error().text());
+  auto& from = **opened;
+  if (from.status() >= 300) co_return co_await refusal(from);
+  std::vector<std::string> protocols;
+  if (request.request.headers.has("Sec-WebSocket-Protocol")) protocols = {std::string(kPlain), std::string(kBase64)};
+  auto socket = co_await http::accept_websocket(request.request, request.writer, std::move(protocols));
+  if (!socket) co_return std::optional<http::Response>();  // it has been answered
+  const bool encoded = (*socket)->subprotocol() == kBase64;
+  while (true) {
+    auto piece = co_await from.read();
+    if (!piece || piece->empty()) break;
+    const std::string text = encoded ? crypto::base64_encode(*piece) : std::string(*piece);
+    if (auto sent = co_await (*socket)->send(!encoded, text); !sent) break;
+  }
+  (void)co_await (*socket)->close();
   co_return std::optional<http::Response>();
 }
 

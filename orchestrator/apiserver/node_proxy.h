@@ -41,6 +41,7 @@ class NodeProxy {
   Result<Destination> proxied(const RequestContext& request, const api::Kind& kind) const;
   Task<Reply> forward(RequestContext& request, Destination to);
   Task<Reply> tunnel(RequestContext& request, Destination to);
+  Task<Reply> log_messages(RequestContext& request, Destination to);
 
   const ObjectReader& reader_;
   KubeletClientConfig config_;

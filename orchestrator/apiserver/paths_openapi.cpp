@@ -4,6 +4,7 @@
 #include "base/crypto/digest.h"
 #include "base/crypto/encoding.h"
 #include "orchestrator/api/openapi.h"
+#include "orchestrator/apiserver/custom_kind.h"
 #include "orchestrator/apiserver/paths.h"
 #include "orchestrator/apiserver/status.h"
 
@@ -13,7 +14,7 @@ namespace {
 constexpr std::string_view kV2Protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 constexpr std::string_view kV2ProtobufOld = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 // Changes when the generator's output does.
-constexpr std::string_view kDocumentVersion = "1.32.3-1";
+constexpr std::string_view kDocumentVersion = "1.32.3-2";
 
 std::string group_path_of(const api::Kind& kind) {
   return kind.group.empty() ? "api/" + kind.version : "apis/" + kind.group + "/" + kind.version;
@@ -25,11 +26,10 @@ std::string short_hash(const std::string& text) {
   return hash;
 }
 
-// The kinds with a schema of their own.
-std::vector<api::KindPtr> described(const KindTable::Snapshot& table) {
-  std::vector<api::KindPtr> out;
-  std::ranges::copy_if(table.kinds, std::back_inserter(out), [](const auto& kind) { return !kind->schema.empty(); });
-  return out;
+// The schema of a custom kind is its definition's.
+json::Value custom_schema(const api::Kind& kind) {
+  const auto* custom = as_custom(kind);
+  return custom ? custom->object_schema : json::Value();
 }
 
 http::Response document(const http::Request& request, http::Buffer body, std::string type, const std::string& tag) {
@@ -50,7 +50,7 @@ http::Response document(const http::Request& request, http::Buffer body, std::st
 http::Buffer Paths::openapi_v2(bool protobuf) {
   auto& slot = documents_[protobuf ? "v2.pb" : "v2.json"];
   if (!slot) {
-    auto value = api::openapi_v2(described(*parts_.kinds->snapshot()));
+    auto value = api::openapi_v2(parts_.kinds->snapshot()->kinds, custom_schema);
     slot = http::buffer(protobuf ? api::openapi_v2_protobuf(value) : json::dump(value));
   }
   return slot;
@@ -58,7 +58,7 @@ http::Buffer Paths::openapi_v2(bool protobuf) {
 
 http::Buffer Paths::openapi_v3(const std::string& group_path) {
   auto& slot = documents_["v3/" + group_path];
-  if (!slot) slot = http::buffer(json::dump(api::openapi_v3(described(*parts_.kinds->snapshot()), group_path)));
+  if (!slot) slot = http::buffer(json::dump(api::openapi_v3(parts_.kinds->snapshot()->kinds, group_path, custom_schema)));
   return slot;
 }
 
@@ -79,7 +79,7 @@ Reply Paths::openapi(const http::Request& request, std::string_view path) {
     return document(request, openapi_v2(false), "application/json", short_hash(stamp + "v2.json"));
   }
   std::vector<std::string> groups;
-  for (const auto& kind : described(*table))
+  for (const auto& kind : table->kinds)
     if (auto group = group_path_of(*kind); std::ranges::find(groups, group) == groups.end()) groups.push_back(group);
   if (path == "/openapi/v3") {
     json::Object paths;

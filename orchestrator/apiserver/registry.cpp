@@ -50,10 +50,10 @@ Result<void> decode_strictly(const api::Kind& kind, json::Value& object, const W
   std::vector<std::string> pruned;
   if (const auto* custom = as_custom(kind)) prune_custom(custom->object_schema, object, pruned);
   if (options.field_validation != FieldValidation::kIgnore) {
-    auto findings = options.duplicate_fields;
-    findings.insert(findings.end(), pruned.begin(), pruned.end());
+    auto findings = std::move(pruned);
     if (type)
       for (auto& f : api::unknown_fields(*type, object)) findings.push_back(std::move(f));
+    findings.insert(findings.end(), options.duplicate_fields.begin(), options.duplicate_fields.end());
     if (!findings.empty() && options.field_validation == FieldValidation::kStrict)
       return cannot("strict decoding error: " + joined(findings));
     warnings.insert(warnings.end(), findings.begin(), findings.end());

@@ -3,6 +3,7 @@
 
 #include "orchestrator/api/codec.h"
 #include "orchestrator/api/patch.h"
+#include "orchestrator/apiserver/custom_kind.h"
 #include "orchestrator/apiserver/object_rules.h"
 #include "orchestrator/apiserver/resources.h"
 #include "orchestrator/apiserver/server_side_apply.h"
@@ -101,17 +102,48 @@ Result<json::Value> decode_request_body(const RequestContext& request, std::vect
   return api::decode_body(type.empty() ? "application/json" : type, request.request.body, duplicates);
 }
 
+// A configuration that names what the schema does not is refused whatever fieldValidation says: nobody could own such a
+// field.
+Result<void> check_declared(const api::Kind& kind, const json::Value& config) {
+  std::vector<std::string> unknown;
+  if (const auto* custom = as_custom(kind)) {
+    json::Value pruned = config;
+    prune_custom(custom->object_schema, pruned, unknown);
+  } else if (const auto* type = api::find_type(kind.schema)) {
+    unknown = api::unknown_fields(*type, config);
+  }
+  if (unknown.empty()) return {};
+  std::string text;
+  for (const auto& finding : unknown) {
+    auto open = finding.find('"'), close = finding.rfind('"');
+    text += (unknown.size() > 1 ? "\n  ." : ".") + finding.substr(open + 1, close - open - 1) +
+            ": field not declared in schema";
+  }
+  return Failure(bad_request("failed to create typed patch object (" +
+                             std::string(json::str(config, "metadata", "namespace")) + "/" +
+                             std::string(json::str(config, "metadata", "name")) + "; " + kind.api_version() +
+                             ", Kind=" + kind.kind + "): " + (unknown.size() > 1 ? "errors:" : "") + text));
+}
+
 // The transform of a server-side apply.
-Result<Registry::Transform> apply_transform(api::KindPtr kind, const RequestContext& request) {
+Result<Registry::Transform> apply_transform(api::KindPtr kind, RequestContext& request) {
   if (request.query.get("fieldManager").empty())
     return Failure(
         bad_request("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for "
                     "apply patch"));
-  LAB_TRY(auto config, api::decode_body("application/yaml", request.request.body));
+  std::vector<std::string> duplicates;
+  LAB_TRY(auto config, api::decode_body("application/yaml", request.request.body, &duplicates));
+  if (auto validation = request.query.get("fieldValidation"); !duplicates.empty() && validation != "Ignore") {
+    std::string text = "error converting YAML to JSON: yaml: unmarshal errors:";
+    for (const auto& d : duplicates) text += "\n  " + d;
+    if (validation == "Strict") return Failure(bad_request("error strict decoding YAML: " + text));
+    request.warnings.push_back(std::move(text));
+  }
   if (!config.is_object()) return Failure(bad_request("the applied configuration is no object"));
   if (auto version = json::str(config, "apiVersion"); version != kind->api_version())
     return Failure(bad_request("the applied configuration is of version \"" + std::string(version) +
                                "\", the request of \"" + kind->api_version() + "\""));
+  LAB_CHECK(check_declared(*kind, config));
   if (const auto* type = api::find_type(kind->schema)) {
     LAB_CHECK(api::normalize(*type, config));
   }
@@ -237,7 +269,11 @@ Task<Reply> Resources::remove_collection(RequestContext& request, Target target)
 }
 
 Task<Reply> Resources::call(RequestContext& request, Target target, CallHandler handler) {
-  LAB_CO_TRY(auto accepted, negotiate(request.request, request.query, true));
+  // What is read of a virtual kind can be printed. All other answers are objects: who takes nothing but a Table is
+  // refused.
+  const bool readable = (request.info.verb == "get" || request.info.verb == "list") && target.kind->virtual_kind &&
+                        request.info.subresource.empty();
+  LAB_CO_TRY(auto accepted, negotiate(request.request, request.query, true, readable));
   LAB_CO_TRY(auto options, write_options(request));
   Call call{.user = request.user,
             .kind = target.kind,
@@ -267,9 +303,6 @@ Task<Reply> Resources::call(RequestContext& request, Target target, CallHandler 
   auto result = co_await handler(call);
   for (auto& w : call.warnings) request.warnings.push_back(std::move(w));
   if (!result) co_return std::unexpected(std::move(result).error());
-  // What is read of a virtual kind can be printed; all other answers are objects whatever was asked for.
-  bool readable = call.status == 200 && target.kind->virtual_kind && call.subresource.empty();
-  if (!readable) accepted.shape = Shape::kObject;
   LAB_CO_TRY(auto include, parse_include_object(request.query.get("includeObject")));
   View shown{*target.kind, *target.kind, std::move(accepted), include};
   LAB_CO_TRY(auto answer, call.verb == "list" && readable ? answer_values(shown, std::move(*result))

@@ -170,6 +170,15 @@ Hooks certificate_request_hooks() {
   return h;
 }
 
+Hooks cel_policy_hooks() {
+  Hooks h;
+  h.prepare_create = [](WriteContext& ctx, Value&) -> Result<void> {
+    ctx.warnings.push_back(ctx.kind.kind + " is stored but not enforced: this server evaluates no CEL");
+    return {};
+  };
+  return h;
+}
+
 Hooks webhook_configuration_hooks() {
   Hooks h;
   h.validate = [](const WriteContext&, const Value*, const Value& configuration) -> Findings {

@@ -12,6 +12,8 @@ Hooks claim_hooks();
 Hooks volume_hooks();
 Hooks priority_class_hooks();
 Hooks certificate_request_hooks();
+// Admission policies in CEL are kept, and whoever makes one is told that nothing evaluates them here.
+Hooks cel_policy_hooks();
 // Their matchConditions must be expressions that can be evaluated.
 Hooks webhook_configuration_hooks();
 // Roles and bindings: nobody gives away more than they hold.

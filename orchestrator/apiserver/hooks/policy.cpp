@@ -23,6 +23,9 @@ class Policy final : public WritePolicy {
     table_[{"batch", "jobs"}] = job_hooks();
     table_[{"scheduling.k8s.io", "priorityclasses"}] = priority_class_hooks();
     table_[{"certificates.k8s.io", "certificatesigningrequests"}] = certificate_request_hooks();
+    for (const char* plural : {"validatingadmissionpolicies", "validatingadmissionpolicybindings",
+                               "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"})
+      table_[{"admissionregistration.k8s.io", plural}] = cel_policy_hooks();
     for (const char* plural : {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"})
       table_[{"admissionregistration.k8s.io", plural}] = webhook_configuration_hooks();
     for (const char* plural : {"roles", "rolebindings", "clusterroles", "clusterrolebindings"})

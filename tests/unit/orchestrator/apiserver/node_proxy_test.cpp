@@ -45,6 +45,18 @@ TEST_F(NodeProxyTest, PassesRequestsOnToThePod) {
   EXPECT_EQ(answer.headers.get("X-Seen-Authorization"), "");  // the client's credentials stay here
 }
 
+TEST_F(NodeProxyTest, ProxiesEveryMethodAndLeadsTheRootToItsSlash) {
+  for (const char* method : {"DELETE", "GET", "OPTIONS", "PATCH", "PUT"}) {
+    auto answer = call(method, proxied() + "/x", "", {{"Content-Type", "text/plain"}});
+    EXPECT_EQ(answer.status, 200) << method;
+    EXPECT_EQ(answer.text, std::string(method) + " /x ") << method;
+  }
+  EXPECT_EQ(call("HEAD", proxied() + "/x").status, 200);
+  auto moved = get(proxied() + "?a=b");
+  EXPECT_EQ(moved.status, 301);
+  EXPECT_EQ(moved.headers.get("Location"), proxied() + "/?a=b");
+}
+
 TEST_F(NodeProxyTest, TellsWhyNobodyAnswers) {
   auto none = get(kPods + "/p:1/proxy/");
   EXPECT_EQ(none.status, 503);

@@ -104,5 +104,46 @@ TEST_F(ServerTest, PartsOfTheProcessUseTheSameChainWithoutSockets) {
   EXPECT_EQ(run_task(use_in_process(*server_)), "inside");
 }
 
+TEST_F(ServerTest, ReviewsHaveNoTable) {
+  const std::string path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+  const std::string body = R"({"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview",
+    "spec":{"resourceAttributes":{"verb":"get","resource":"pods"}}})";
+  const std::string table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+  auto refused = call("POST", path, body, {{"Accept", table}, {"Content-Type", "application/json"}});
+  EXPECT_EQ(refused.status, 406);
+  EXPECT_EQ(json::str(refused.body, "reason"), "NotAcceptable");
+  EXPECT_EQ(
+      call("POST", path, body, {{"Accept", table + ", application/json"}, {"Content-Type", "application/json"}}).status,
+      201);
+}
+
+TEST_F(ServerTest, GenerationsOfAPodCountChangesOfItsSpec) {
+  auto made = make(kPods, pod("a"));
+  EXPECT_EQ(json::num(made, "metadata", "generation"), 1);
+  auto bound = post(kPods + "/a/binding", *json::parse(R"({"apiVersion":"v1","kind":"Binding","metadata":{"name":"a"},
+    "target":{"kind":"Node","name":"n1"}})"));
+  EXPECT_EQ(bound.status, 201) << bound.text;
+  EXPECT_EQ(json::num(get(kPods + "/a").body, "metadata", "generation"), 1);
+  merge(kPods + "/a/status", *json::parse(R"({"status":{"phase":"Running","observedGeneration":1}})"));
+  EXPECT_EQ(json::num(get(kPods + "/a").body, "status", "observedGeneration"), 1);
+  EXPECT_EQ(json::num(get(kPods + "/a").body, "metadata", "generation"), 1);
+  auto changed = merge(kPods + "/a", *json::parse(R"({"spec":{"activeDeadlineSeconds":100}})"));
+  EXPECT_EQ(json::num(changed.body, "metadata", "generation"), 2) << changed.text;
+  remove(kPods + "/a");
+  EXPECT_EQ(json::num(get(kPods + "/a").body, "metadata", "generation"), 3);
+}
+
+TEST_F(ServerTest, KindsYoungerThanTheSchemaPackagesAreServed) {
+  for (const char* path :
+       {"/apis/resource.k8s.io/v1/deviceclasses", "/apis/resource.k8s.io/v1/resourceslices",
+        "/apis/resource.k8s.io/v1/resourceclaims", "/apis/storage.k8s.io/v1/volumeattributesclasses",
+        "/apis/networking.k8s.io/v1/ipaddresses", "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"})
+    EXPECT_EQ(get(path).status, 200) << path;
+  auto claim = make("/apis/resource.k8s.io/v1/namespaces/default/resourceclaims",
+                    *json::parse(R"({"apiVersion":"resource.k8s.io/v1","kind":"ResourceClaim","metadata":{"name":"c"},
+      "spec":{"devices":{"requests":[{"name":"r","exactly":{"deviceClassName":"gpu","count":2}}]}}})"));
+  EXPECT_EQ(json::num(json::list(claim, "spec", "devices", "requests")[0], "exactly", "count"), 2);
+}
+
 }  // namespace
 }  // namespace lab::apiserver

@@ -70,6 +70,19 @@ TEST_F(PolicyTest, DenialsAndGrants) {
   EXPECT_EQ(as("jane", "GET", "/api/v1/pods").status, 403);
 }
 
+TEST_F(PolicyTest, ServicesHaveTheirRangeAsAnObject) {
+  const std::string ranges = "/apis/networking.k8s.io/v1/servicecidrs";
+  auto own = get(ranges + "/kubernetes");
+  for (int i = 0; i < 600 && json::list(own.body, "status", "conditions").empty(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    own = get(ranges + "/kubernetes");
+  }
+  ASSERT_EQ(own.status, 200) << own.text;
+  EXPECT_EQ(json::dump(json::at(own.body, "spec", "cidrs")), "[\"" + options_.service_cidr + "\"]");
+  ASSERT_FALSE(json::list(own.body, "status", "conditions").empty()) << own.text;
+  EXPECT_EQ(json::str(json::list(own.body, "status", "conditions")[0], "type"), "Ready");
+}
+
 TEST_F(PolicyTest, WhoIsAsking) {
   EXPECT_EQ(as("", "GET", "/version").status, 200);
   EXPECT_EQ(said(as("", "GET", "/api/v1/pods")),
