@@ -2,7 +2,7 @@
 """A student and a teacher in a real browser, on a classroom with a real lab: exercises 1 and 7 to their ends.
 
 The steps are in student.mjs and teacher.mjs. This script makes the class and runs its server; when the browser's side
-prints "restart", the server is killed (-9) and started again on the same ports.
+prints "restart", the server is killed (-9) and started again on the same ports; when it prints "end", the class's time is up.
 """
 import os
 import re
@@ -12,6 +12,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../e2e/lib"))
+from classroom import set_end  # noqa: E402
 from labtest import LAB, Failed, Lab, check, main, needed, run, wait_for  # noqa: E402
 
 STAGE = os.environ.get("LAB_BROWSER_STAGE") or os.path.join(os.path.dirname(LAB), "tests/browser/stage")
@@ -48,6 +49,9 @@ class Classroom(Lab):
         if self.server:
             self.server.wait(30)
 
+    def end_class(self):
+        set_end(self.profile, 0)
+
     def delete(self):
         self.kill()
         return run(LAB, "class", "delete", self.profile, "--force", check=False)
@@ -66,6 +70,10 @@ def a_student_and_a_teacher(lab):
                 lab.kill()
                 lab.play()
                 steps.stdin.write("restarted\n")
+                steps.stdin.flush()
+            elif line.strip() == "end":
+                lab.end_class()
+                steps.stdin.write("ended\n")
                 steps.stdin.flush()
             else:
                 print(f"      {line.rstrip()}", flush=True)

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 
 import { check, faintWords, launch, nameless, overflows, Person, step, waitFor } from "./pages.mjs";
 import { picture } from "./pictures.mjs";
-import { assist, broadcast, looksAt, matrixShows } from "./teacher.mjs";
+import { assist, broadcast, endsAndIsExtended, looksAt, matrixShows } from "./teacher.mjs";
 
 const [studentLink, teacherLink] = process.argv.slice(2);
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -197,6 +197,10 @@ try {
     await assist(t, s);
     await broadcast(t, s);
   });
+  await step("the class ends and its lab stands still; the teacher extends it", () => endsAndIsExtended(t, s, async () => {
+    console.log("end");
+    check((await answers.next()).value === "ended", "the class did not end");
+  }));
   await step("node3 joins; roles; exercise 1 is done", async () => {
     await joins(s, line, "node3");
     await next(s);

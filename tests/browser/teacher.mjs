@@ -35,7 +35,20 @@ export async function assist(t, s) {
   await t.page.getByRole("button", { name: "All students" }).click();
 }
 
+// The class's end comes; the teacher gives more time.
+export async function endsAndIsExtended(t, s, end) {
+  await end();
+  for (const person of [s, t]) await person.page.getByText("The class has ended").first().waitFor();
+  await s.page.locator(".lab .chip.paused").waitFor();
+  await t.page.getByRole("button", { name: "Extend" }).click();
+  await t.page.getByRole("menuitem", { name: "10 minutes longer" }).click();
+  for (const person of [s, t]) await person.page.locator(".paused[role=status]").waitFor({ state: "detached" });
+  await s.page.locator(".lab .chip.running").waitFor();
+}
+
 export async function broadcast(t, s) {
+  const offered = await t.page.getByLabel("Node", { exact: true }).locator("option").allTextContents();
+  check(offered.join() === "node1,node2,node3", `nodes to choose from: ${offered.join()}`);
   await t.page.getByLabel("Command", { exact: true }).fill("echo to-all-$((6*7))");
   await t.page.getByRole("button", { name: "Type it for 1 student" }).click();
   await t.page.getByText("Typed for 1 student").waitFor();
