@@ -36,6 +36,34 @@ std::vector<ObjectPtr> Agent::Impl::pods() const {
   return out;
 }
 
+namespace {
+
+struct HostPort {
+  std::string protocol, ip;
+  std::int64_t port = 0;
+};
+
+std::vector<HostPort> host_ports(const json::Value& pod) {
+  std::vector<HostPort> out;
+  for (const auto& c : json::list(pod, "spec", "containers"))
+    for (const auto& p : json::list(c, "ports")) {
+      const auto port = json::num(p, "hostPort");
+      if (port == 0) continue;
+      const auto protocol = json::str(p, "protocol"), ip = json::str(p, "hostIP");
+      out.push_back({std::string(protocol.empty() ? "TCP" : protocol), std::string(ip == "0.0.0.0" ? "" : ip), port});
+    }
+  return out;
+}
+
+bool ports_clash(const std::vector<HostPort>& a, const std::vector<HostPort>& b) {
+  for (const auto& x : a)
+    for (const auto& y : b)
+      if (x.port == y.port && x.protocol == y.protocol && (x.ip.empty() || y.ip.empty() || x.ip == y.ip)) return true;
+  return false;
+}
+
+}  // namespace
+
 // The scheduler counts before it binds; but a pod may be bound by hand, or by a scheduler that did not know of another.
 std::optional<std::pair<std::string, std::string>> Agent::Impl::refuse(const json::Value& pod) const {
   auto asked = [](const json::Value& p) {
@@ -50,8 +78,13 @@ std::optional<std::pair<std::string, std::string>> Agent::Impl::refuse(const jso
   };
   auto [cpu, memory] = asked(pod);
   std::int64_t used_cpu = 0, used_memory = 0, count = 0;
+  const auto ports = host_ports(pod);
   for (const auto& [uid, worker] : workers) {
     if (uid == uid_of(pod) || worker->terminated()) continue;
+    if (!ports.empty() && !is_terminal(*worker->pod()) && ports_clash(ports, host_ports(*worker->pod())))
+      return std::pair(std::string("NodePorts"),
+                       std::string("Predicate NodePorts failed: node(s) didn't have free ports for the requested pod "
+                                   "ports"));
     auto [c, m] = asked(*worker->pod());
     used_cpu += c;
     used_memory += m;

@@ -163,6 +163,7 @@ Task<StartResult<>> PodWorker::create_and_start(ContainerRef c, std::uint32_t at
   in.memory_capacity = node_.memory_capacity;
   if (auto target = json::str(*c.spec, "targetContainerName"); !target.empty())
     if (const auto* t = observed_.latest(std::string(target))) in.target_container_id = t->id;
+  const json::Value resources = json::at(*c.spec, "resources");
   auto made = make_container_config(in);
   if (!made) co_return failed(made.error());
   std::vector<std::string> sub_targets;
@@ -181,6 +182,7 @@ Task<StartResult<>> PodWorker::create_and_start(ContainerRef c, std::uint32_t at
   std::string log = sandbox_config.log_directory + "/" + made->config.log_path;
   auto id = co_await node_.cri.create_container(sandbox_id, made->config, std::move(sandbox_config));
   if (!id) co_return failed({"CreateContainerError", id.error().message});
+  applied_.insert_or_assign(*id, resources);
   emit("Normal", "Created", "Created container: " + c.name, &c);
   if (auto started = co_await node_.cri.start_container(*id); !started)
     co_return failed({"RunContainerError", started.error().message});

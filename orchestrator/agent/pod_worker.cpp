@@ -186,15 +186,16 @@ Task<Duration> PodWorker::sync_running(std::stop_token stop) {
     const auto* c = observed_.latest(w.first);
     return c && c->state == cri::ContainerState::kRunning;
   });
+  retry_at_ = {};
+  if (co_await resize()) co_return Duration::zero();
   bool idle = !actions.create_sandbox && actions.kill.empty() && actions.start.empty();
   bool first_report = node_.statuses.last(uid_).is_null();
   report(first_report && !idle ? Duration(400ms) : Duration::zero());
 
-  retry_at_ = {};
   if (!idle) {
     if (co_await apply(std::move(actions), stop)) co_return Duration::zero();  // something changed: look again
   } else {
-    retries_.clear();
+    std::erase_if(retries_, [](const auto& r) { return !r.first.starts_with("resize "); });
     co_await remove_leftovers();
   }
   TimePoint now = node_.loop.now();
@@ -318,7 +319,10 @@ void PodWorker::report(Duration delay) {
                   .started = [this](const std::string& c) { return prober_.started(c); },
                   .now = node_.loop.wall(),
                   .failure_reason = failure_reason_,
-                  .failure_message = failure_message_};
+                  .failure_message = failure_message_,
+                  .resources = [this](const ContainerRef& c, const std::string& id) -> const json::Value& {
+                    return applied_resources(c, id);
+                  }};
   ObjectPtr target = is_static(*pod_) ? mirror_ : pod_;
   json::Value status = make_pod_status(in);
   // A static pod without a mirror yet: kept until there is one.

@@ -93,6 +93,10 @@ class PodWorker {
                                     std::vector<std::string> sub_targets);
   std::uint32_t next_attempt(const std::string& name) const;
 
+  // pod_resize.cpp
+  Task<bool> resize();
+  const json::Value& applied_resources(const ContainerRef& container, const std::string& id);
+
   // pod_stop.cpp
   Task<void> terminate(std::stop_token stop);
   Task<void> kill_container(cri::ContainerStatus container, std::string message, std::int64_t grace);
@@ -119,6 +123,7 @@ class PodWorker {
   std::map<std::string, std::string> volume_paths_;
   bool volumes_ready_ = false, volumes_stale_ = false;
   TimePoint volumes_checked_{};
+  std::map<std::string, json::Value> applied_;  // container id -> the resources it has
   std::string failure_reason_, failure_message_;
   struct Retry {
     TimePoint at;

@@ -137,6 +137,11 @@ json::Value container_status(const StatusInputs& in, const ContainerRef& c, bool
   json::set(out, latest->image_ref, "imageID");
   json::set(out, kRuntimePrefix + latest->id, "containerID");
   json::set(out, started, "started");
+  if (in.resources && latest->state == cri::ContainerState::kRunning && c.kind != ContainerRef::kEphemeral)
+    if (const auto& has = in.resources(c, latest->id); !json::as_object(has).empty()) {
+      json::set(out, has, "resources");
+      if (const auto& asked = json::at(has, "requests"); !asked.is_null()) json::set(out, asked, "allocatedResources");
+    }
   add_mounts(*c.spec, out);
   return out;
 }
@@ -168,6 +173,8 @@ void put_condition(const StatusInputs& in, json::Array& out, const Condition& c)
   json::set(v, since, "lastTransitionTime");
   if (!c.reason.empty()) json::set(v, c.reason, "reason");
   if (!c.message.empty()) json::set(v, c.message, "message");
+  if (auto generation = json::num(in.pod, "metadata", "generation"); generation > 0)
+    json::set(v, generation, "observedGeneration");
   out.push_back(std::move(v));
 }
 
@@ -338,6 +345,8 @@ json::Value make_pod_status(const StatusInputs& in) {
       json::has(in.before, "startTime") ? json::at(in.before, "startTime") : json::at(in.pod, "status", "startTime");
   json::set(out, started.is_null() ? json::Value(api::format_time(in.now)) : started, "startTime");
   json::set(out, std::string(name_of(qos_of(in.pod))), "qosClass");
+  if (auto generation = json::num(in.pod, "metadata", "generation"); generation > 0)
+    json::set(out, generation, "observedGeneration");
   return out;
 }
 

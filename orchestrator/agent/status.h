@@ -24,6 +24,8 @@ struct StatusInputs {
   std::function<bool(const std::string& container)> started;       // running and the startup probe has passed
   WallTime now;
   std::string failure_reason, failure_message;  // the pod as a whole has failed: DeadlineExceeded, Evicted
+  // What a running container has been given; empty: not told.
+  std::function<const json::Value&(const ContainerRef& container, const std::string& id)> resources = {};
 };
 json::Value make_pod_status(const StatusInputs& in);
 

@@ -305,6 +305,41 @@ TEST_F(Pod, EphemeralContainersJoinARunningPod) {
   }));
 }
 
+TEST_F(Pod, ResizesInPlaceOrByARestartAsItsPolicySays) {
+  cluster().run_pod(R"y({apiVersion: v1, kind: Pod, metadata: {name: grows}, spec: {nodeName: n1,
+    terminationGracePeriodSeconds: 1, containers: [{name: main, image: "localhost/busybox:1", command: [sleep, "3000"],
+    resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}},
+    resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]}]}})y");
+  ASSERT_TRUE(cluster().wait_phase("grows", "Running"));
+  auto resize = [](const std::string& limits) {
+    auto r = cluster().kubectl({"patch", "pod", "grows", "--subresource=resize", "-p",
+                                R"({"spec":{"containers":[{"name":"main","resources":{"limits":)" + limits + "}}]}}"});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+  };
+  auto has = [](const char* what, const char* amount) {
+    return [what, amount](const json::Value& p) {
+      return json::str(status_of(p), "resources", "limits", what) == amount &&
+             json::num(p, "status", "observedGeneration") == json::num(p, "metadata", "generation") &&
+             json::flag(status_of(p), "ready");
+    };
+  };
+  resize(R"({"cpu":"300m"})");
+  ASSERT_TRUE(cluster().wait_pod("grows", has("cpu", "300m")));
+  EXPECT_EQ(json::num(status_of(cluster().pod("grows")), "restartCount"), 0);
+  auto quota = cluster().kubectl({"exec", "grows", "--", "sh", "-c",
+                                  "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null"});
+  EXPECT_NE(quota.out.find("30000"), std::string::npos) << quota.out << quota.err;
+  resize(R"({"memory":"80Mi"})");
+  ASSERT_TRUE(cluster().wait_pod("grows", has("memory", "80Mi")));
+  EXPECT_EQ(json::num(status_of(cluster().pod("grows")), "restartCount"), 1);
+  EXPECT_NE(cluster()
+                .kubectl({"patch", "pod", "grows", "--subresource=resize", "-p",
+                          R"({"spec":{"containers":[{"name":"main","resources":{"limits":{"cpu":"50m"}}}]}})"})
+                .exit_code,
+            0)
+      << "a limit below the request";
+}
+
 TEST_F(Pod, ProbesDecideReadinessAndRestarts) {
   cluster().run_pod(R"y(
 apiVersion: v1

@@ -252,5 +252,13 @@ TEST(Actions, EphemeralContainersStartOnce) {
   EXPECT_EQ(b.starts(), "");
 }
 
+TEST(PodStatus, TellsWhichSpecItIsAbout) {
+  Box box("{containers: [{name: a}]}");
+  json::set(box.pod, 3, "metadata", "generation");
+  auto status = box.sandbox().container("a", State::kRunning).status();
+  EXPECT_EQ(json::num(status, "observedGeneration"), 3);
+  for (const auto& c : json::list(status, "conditions")) EXPECT_EQ(json::num(c, "observedGeneration"), 3);
+}
+
 }  // namespace
 }  // namespace lab::agent
