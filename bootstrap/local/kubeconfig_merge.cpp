@@ -1,12 +1,18 @@
 #include "bootstrap/local/kubeconfig_merge.h"
 
+#include <fcntl.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdlib>
+#include <thread>
 
+#include "base/file_lock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/yaml/yaml.h"
@@ -16,6 +22,55 @@ namespace lab::bootstrap {
 namespace {
 
 constexpr const char* kLists[] = {"clusters", "contexts", "users"};
+
+// Labs take turns by this one, which the kernel lets go of when its holder dies.
+constexpr const char* kLabsLock = "/run/lab/kubeconfig.lock";
+constexpr auto kKubectlLimit = std::chrono::seconds(3);
+constexpr auto kPause = std::chrono::milliseconds(20);
+
+// kubectl config's own lock (clientcmd): FILE.lock, which must not be there. Ours says whose it is, so that the one of a
+// command that was killed is told from kubectl's.
+class KubectlLock {
+ public:
+  static Result<KubectlLock> take(const std::string& file) {
+    const std::string path = file + ".lock";
+    const auto deadline = std::chrono::steady_clock::now() + kKubectlLimit;
+    while (true) {
+      const int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+      if (fd >= 0) {
+        const std::string text = "lab " + std::to_string(::getpid()) + "\n";
+        const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+        ::close(fd);
+        KubectlLock held(path);
+        return written ? Result<KubectlLock>(std::move(held)) : fail_errno("write " + path);
+      }
+      if (errno != EEXIST) return fail_errno("lock " + file + " by " + path);
+      if (of_a_dead_lab(path)) {
+        LAB_CHECK(fs::remove_file(path));
+        continue;
+      }
+      if (std::chrono::steady_clock::now() > deadline)
+        return fail(Code::kConflict, "the kubeconfig " + file + " is locked by kubectl: " + path + " is there",
+                    "when no kubectl config runs, one was killed: remove that file, and start the lab again");
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+  KubectlLock(KubectlLock&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  KubectlLock& operator=(KubectlLock&&) = delete;
+  ~KubectlLock() {
+    if (!path_.empty()) (void)fs::remove_file(path_);
+  }
+
+ private:
+  explicit KubectlLock(std::string path) : path_(std::move(path)) {}
+  static bool of_a_dead_lab(const std::string& path) {
+    const auto text = fs::read_file(path).value_or("");
+    if (!text.starts_with("lab ")) return false;
+    const long pid = std::strtol(text.c_str() + 4, nullptr, 10);
+    return pid > 0 && ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
+  }
+  std::string path_;
+};
 
 json::Value empty_config() {
   return json::Object{{"apiVersion", "v1"},       {"clusters", json::Array()},      {"contexts", json::Array()},
@@ -98,6 +153,13 @@ UserFile user_kubeconfig() {
 
 Result<bool> merge_context(const UserFile& file, const std::string& name, const std::string& admin_kubeconfig) {
   LAB_TRY(auto admin, yaml::parse(admin_kubeconfig));
+  const std::string dir = file.path.substr(0, file.path.rfind('/'));
+  if (!fs::exists(dir)) {
+    LAB_CHECK(fs::make_dirs(dir, 0750));
+    (void)!::chown(dir.c_str(), file.uid, file.gid);
+  }
+  LAB_TRY(auto labs, FileLock::wait_for(kLabsLock));
+  LAB_TRY(auto kubectl, KubectlLock::take(file.path));
   const bool made = !fs::exists(file.path);
   LAB_TRY(auto config, read_config(file.path));
   const auto& clusters = json::list(admin, "clusters");
@@ -111,17 +173,15 @@ Result<bool> merge_context(const UserFile& file, const std::string& name, const 
         json::Object{{"extension", json::Object{{"previousContext", previous}}}, {"name", kExtension}}};
   add(config, "contexts", name, "context", std::move(context));
   json::set(config, name, "current-context");
-  const std::string dir = file.path.substr(0, file.path.rfind('/'));
-  if (!fs::exists(dir)) {
-    LAB_CHECK(fs::make_dirs(dir, 0750));
-    (void)!::chown(dir.c_str(), file.uid, file.gid);
-  }
   LAB_CHECK(write_as(file.path, config, file.uid, file.gid));
   return made;
 }
 
-Result<void> remove_context(const std::string& path, const std::string& name, bool remove_if_empty) {
-  if (!fs::exists(path)) return {};
+namespace {
+
+Result<bool> take_out(const std::string& path, const std::string& name, bool remove_if_empty) {
+  LAB_TRY(auto labs, FileLock::wait_for(kLabsLock));
+  LAB_TRY(auto kubectl, KubectlLock::take(path));
   struct stat st;
   if (::stat(path.c_str(), &st) != 0) return fail_errno("stat " + path);
   LAB_TRY(auto config, read_config(path));
@@ -135,10 +195,19 @@ Result<void> remove_context(const std::string& path, const std::string& name, bo
     json::set(config, context_of(config, previous).is_null() ? std::string() : previous, "current-context");
   if (empty && remove_if_empty) {
     LAB_CHECK(fs::remove_file(path));
-    ::rmdir(path.substr(0, path.rfind('/')).c_str());   // kubectl's cache, if any, keeps it
-    return {};
+    return true;
   }
-  return write_as(path, config, st.st_uid, st.st_gid);
+  LAB_CHECK(write_as(path, config, st.st_uid, st.st_gid));
+  return false;
+}
+
+}  // namespace
+
+Result<void> remove_context(const std::string& path, const std::string& name, bool remove_if_empty) {
+  if (!fs::exists(path)) return {};
+  LAB_TRY(bool gone, take_out(path, name, remove_if_empty));
+  if (gone) ::rmdir(path.substr(0, path.rfind('/')).c_str());  // kubectl's cache, if any, keeps it
+  return {};
 }
 
 }  // namespace lab::bootstrap

@@ -5,6 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+#include <vector>
+
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/yaml/yaml.h"
@@ -127,6 +131,43 @@ TEST_F(KubeconfigMergeTest, WhatIsNotOursStaysAndTheOldContextComesBack) {
   ASSERT_TRUE(remove_context(file_.path, "lab", false));
   EXPECT_EQ(config(), before);
   expect_owner(file_.path);
+}
+
+TEST_F(KubeconfigMergeTest, ManyLabsAtOnceLoseNobodysContext) {
+  write(kForeign);
+  constexpr int kLabs = 12;
+  std::vector<std::thread> starts;
+  for (int i = 0; i < kLabs; ++i)
+    starts.emplace_back([this, i] { merge("https://192.168.77.2:6443", "lab" + std::to_string(i)); });
+  for (auto& t : starts) t.join();
+  EXPECT_EQ(json::list(config(), "contexts").size(), kLabs + 1u);
+  starts.clear();
+  for (int i = 0; i < kLabs; ++i)
+    starts.emplace_back([this, i] { EXPECT_TRUE(remove_context(file_.path, "lab" + std::to_string(i), false)); });
+  for (auto& t : starts) t.join();
+  EXPECT_EQ(json::list(config(), "contexts").size(), 1u);
+  EXPECT_FALSE(fs::exists(file_.path + ".lock"));
+}
+
+// kubectl config takes FILE.lock, and fails where it is.
+TEST_F(KubeconfigMergeTest, KubectlsLockIsWaitedForAndNamedWhenItStays) {
+  write(kForeign);
+  const std::string lock = file_.path + ".lock";
+  ASSERT_TRUE(fs::write_file(lock, ""));
+  std::thread kubectl([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    (void)fs::remove_file(lock);
+  });
+  merge();
+  kubectl.join();
+  ASSERT_TRUE(fs::write_file(lock, "lab 4194305\n")) << "above any pid: of a lab that was killed";
+  merge();
+  EXPECT_FALSE(fs::exists(lock));
+  ASSERT_TRUE(fs::write_file(lock, ""));
+  auto stuck = remove_context(file_.path, "lab", false);
+  ASSERT_FALSE(stuck);
+  EXPECT_EQ(stuck.error().code, Code::kConflict);
+  EXPECT_NE(stuck.error().message.find(lock), std::string::npos) << stuck.error().text();
 }
 
 TEST_F(KubeconfigMergeTest, AContextChosenMeanwhileIsKept) {
