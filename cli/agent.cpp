@@ -137,9 +137,14 @@ Result<void> run_agent(const Invocation& in) {
   config.user_agent = "lab-agent";
   LAB_TRY(auto options, agent_options(in));
   Parts parts;
-  join::CredentialKeeper keeper({.credentials = credentials, .version = LAB_VERSION, .on_ca = [&](const std::string& bundle) {
+  join::CredentialKeeper keeper({.credentials = credentials, .version = LAB_VERSION, .node_address = in.get("node-ip"), .on_ca = [&](const std::string& bundle) {
                                    if (auto r = parts.kubelet->reload_client_ca(bundle); !r)
                                      log::error("the CA bundle could not be used", {{"why", r.error().text()}});
+                                 },
+                                 .on_token_key = [&] { parts.kubelet->renew_tokens(); },
+                                 .on_serving = [&](const join::ServingCertificate& now) {
+                                   if (auto r = parts.kubelet->reload_tls(now.certificate_pem, now.key_pem); !r)
+                                     log::error("the serving certificate could not be used", {{"why", r.error().text()}});
                                  }});
   options.node_call = [&keeper](const std::string& method, const std::string&) -> Result<std::string> {
     if (method == "POST") keeper.poke();

@@ -1,6 +1,7 @@
 // lab certs: the commands over bootstrap/certs, and what renewing means for a master that runs.
 #include "bootstrap/certs/ca_rotation.h"
 #include "bootstrap/certs/certs.h"
+#include "bootstrap/certs/key_rotation.h"
 
 #include <chrono>
 #include <cstdio>
@@ -10,11 +11,13 @@
 #include "base/yaml/yaml.h"
 #include "bootstrap/common/address.h"
 #include "bootstrap/common/node_services.h"
+#include "bootstrap/etcd/member.h"
 #include "bootstrap/init/certificate_upload.h"
 #include "bootstrap/init/from_config.h"
 #include "bootstrap/init/init.h"
 #include "bootstrap/init/tokens.h"
 #include "cli/config_flag.h"
+#include "cli/control_plane.h"
 #include "cli/groups.h"
 #include "cli/report.h"
 #include "join/repoint.h"
@@ -28,7 +31,6 @@ using bootstrap::Cluster;
 namespace res = client::res;
 
 constexpr auto kReadyLimit = std::chrono::seconds(60);
-constexpr const char* kAdmin = "/etc/kubernetes/super-admin.conf";
 
 // What the cluster says of its certificates, or what --config does.
 struct Settings {
@@ -79,8 +81,11 @@ Result<void> check_expiration(const Invocation& in) {
   const auto now = std::chrono::system_clock::now();
   if (format == "text") {
     std::fputs(certs::expiration_text(found, now).c_str(), stdout);
-    if (auto rotation = certs::ca_rotation(how.places); rotation && rotation->step != certs::CaStep::kNone)
-      std::printf("\nThe CA is being replaced: lab certs rotate-ca status\n");
+    for (const auto& [ca, flag] : {std::pair{"ca", ""}, {"etcd/ca", " --ca etcd-ca"}, {"front-proxy-ca", " --ca front-proxy-ca"}})
+      if (auto rotation = certs::ca_rotation(how.places, ca); rotation && rotation->step != certs::CaStep::kNone)
+        std::printf("\nThe CA %s is being replaced: lab certs rotate-ca status%s\n", certs::ca_name(ca).c_str(), flag);
+    if (auto rotation = certs::key_rotation(how.places); rotation && rotation->step != certs::CaStep::kNone)
+      std::printf("\nThe key of service accounts is being replaced: lab certs rotate-sa-key status\n");
     return {};
   }
   const auto value = certs::expiration_json(found, now);
@@ -103,7 +108,7 @@ Result<bool> restart_if_there(bootstrap::ServiceManager& services, const std::st
 Result<void> wait_ready() {
   return bootstrap::wait_until(kReadyLimit, "an API server that serves with the renewed certificates",
                                "see its log: lab logs, or journalctl -u lab-server -n 50", []() -> Result<void> {
-                                 LAB_TRY(auto cluster, Cluster::open(kAdmin));
+                                 LAB_TRY(auto cluster, Cluster::open(own_admin_kubeconfig()));
                                  LAB_TRY(auto answer, cluster->raw({.target = "/readyz"}));
                                  if (answer.status == 200) return {};
                                  return fail(Code::kUnavailable, "/readyz answers " + std::to_string(answer.status));
@@ -112,7 +117,7 @@ Result<void> wait_ready() {
 
 // cluster-info, which joining nodes believe by their token: its server is replaced and it is signed anew.
 Result<void> repoint_cluster_info(const std::string& from, const std::string& to) {
-  LAB_TRY(auto cluster, Cluster::open(kAdmin));
+  LAB_TRY(auto cluster, Cluster::open(own_admin_kubeconfig()));
   LAB_TRY(auto map, cluster->get(res::configmaps, "kube-public", "cluster-info"));
   std::string info(json::str(map, "data", "kubeconfig"));
   const std::string host = "//" + from + ":";
@@ -130,7 +135,7 @@ Result<void> repoint_cluster_info(const std::string& from, const std::string& to
 
 // The other nodes go on at the new address; those that cannot be told are named, with what to do on them.
 Result<void> tell_nodes(const certs::Renewal& how) {
-  LAB_TRY(auto cluster, Cluster::open(kAdmin));
+  LAB_TRY(auto cluster, Cluster::open(own_admin_kubeconfig()));
   LAB_TRY(auto url, http::parse_url(cluster->config().server));
   if (url.host != how.new_address) return {};  // they know the control plane by a name that stays
   const auto& places = how.places;
@@ -153,7 +158,7 @@ Result<void> tell_nodes(const certs::Renewal& how) {
 }
 
 Result<std::string> old_address() {
-  LAB_TRY(auto config, client::load_kubeconfig(kAdmin));
+  LAB_TRY(auto config, client::load_kubeconfig(own_admin_kubeconfig()));
   LAB_TRY(auto url, http::parse_url(config.server));
   return url.host;
 }
@@ -166,8 +171,21 @@ Result<void> prepare_address(const Invocation& in, certs::Renewal& how) {
     return fail(Code::kInvalid, "this machine does not have the address " + how.new_address,
                 "ip -4 addr shows those it has");
   LAB_TRY(how.old_address, old_address());
-  if (auto record = bootstrap::read_node_record(); how.old_address == how.new_address && record)
+  // Masters that are known by a name, or a run that was cut off after the kubeconfigs: the node's record tells.
+  if (auto record = bootstrap::read_node_record();
+      record && (how.old_address == how.new_address || !bootstrap::parse_address(how.old_address)))
     how.old_address = record->node_ip;
+  return {};
+}
+
+// A stacked etcd member listens at the master's address, and the others know it by that.
+Result<void> move_etcd(bootstrap::ServiceManager& services, const certs::Renewal& how) {
+  if (how.new_address.empty()) return {};
+  LAB_TRY(bool there, restart_if_there(services, bootstrap::etcd::kService));
+  if (!there) return {};
+  LAB_CHECK(bootstrap::etcd::wait_serving(services, how.places.pki));
+  LAB_CHECK(bootstrap::etcd::follow_address(services, {.address = how.new_address, .cert_dir = how.places.pki}));
+  std::printf("[renew] etcd's members know this one at %s\n", how.new_address.c_str());
   return {};
 }
 
@@ -178,6 +196,7 @@ Result<void> use_renewed(const certs::Renewal& how) {
     for (const auto& path : changed) std::printf("[renew] %s now says %s\n", path.c_str(), how.new_address.c_str());
     if (bootstrap::systemd_running()) LAB_CHECK(run_checked({.argv = {"systemctl", "daemon-reload"}}));
   }
+  LAB_CHECK(move_etcd(*services, how));
   LAB_TRY(bool serves, restart_if_there(*services, "lab-server"));
   if (!serves) {
     std::printf("\nDone renewing certificates. No control plane runs on this machine.\n");

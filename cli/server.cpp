@@ -1,15 +1,18 @@
 // lab server: API server, controllers and scheduler in one process. The parts know nothing of one another: controllers
 // and scheduler are clients, over the in-process transport.
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <memory>
 #include <random>
+#include <thread>
 
 #include "base/fs.h"
 #include "base/io/oneshot.h"
 #include "base/io/scope.h"
 #include "base/log.h"
+#include "bootstrap/certs/certs.h"
 #include "cli/daemon.h"
 #include "cli/duration.h"
 #include "cli/groups.h"
@@ -21,6 +24,7 @@
 #include "orchestrator/scheduler/scheduler.h"
 #include "orchestrator/store/migrate.h"
 #include "pki/certificate_set.h"
+#include "pki/jwt.h"
 
 namespace lab::cli {
 
@@ -28,6 +32,47 @@ namespace {
 
 constexpr auto kReadyLimit = std::chrono::seconds(60);
 constexpr auto kShutdownGrace = std::chrono::seconds(2);
+constexpr auto kLookAtCertificates = std::chrono::hours(1);
+
+std::string host() {
+  char name[256] = {};
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+// This master's certificates renew by themselves, as nodes' do. True: one that this process has read is among them.
+bool renew_certificates(const std::string& cert_dir) {
+  // /etc/kubernetes of /etc/kubernetes/pki
+  const auto slash = cert_dir.find_last_of('/', cert_dir.find_last_not_of('/'));
+  const auto done = bootstrap::certs::renew_due(
+      {.pki = cert_dir, .kubernetes = slash == std::string::npos ? "." : cert_dir.substr(0, slash)}, host(),
+      std::chrono::system_clock::now());
+  for (const auto& name : done.names) log::info("a certificate of this master was renewed", {{"certificate", name}});
+  for (const auto& why : done.problems) log::warn("a certificate of this master could not be renewed", {{"why", why}});
+  return done.read_by_server;
+}
+
+// What was read at the start is read again by starting anew: whoever keeps this process running starts the next one.
+void keep_certificates(const std::string& cert_dir) {
+  std::thread([cert_dir] {
+    do std::this_thread::sleep_for(kLookAtCertificates);
+    while (!renew_certificates(cert_dir));
+    log::info("starting anew with the renewed certificates");
+    ::kill(::getpid(), SIGTERM);
+  }).detach();
+}
+
+// Tokens in Secrets, for as long as those are there: kube-controller-manager's claims.
+std::string legacy_token(const pki::PrivateKey& key, const json::Value& account, const json::Value& secret) {
+  const std::string ns(json::str(secret, "metadata", "namespace")), name(json::str(account, "metadata", "name"));
+  const std::string prefix = "kubernetes.io/serviceaccount/";
+  return pki::sign_jwt(key, json::Object{{"iss", "kubernetes/serviceaccount"},
+                                         {prefix + "namespace", ns},
+                                         {prefix + "secret.name", json::str(secret, "metadata", "name")},
+                                         {prefix + "service-account.name", name},
+                                         {prefix + "service-account.uid", json::str(account, "metadata", "uid")},
+                                         {"sub", "system:serviceaccount:" + ns + ":" + name}});
+}
 
 apiserver::ServerOptions server_options(const Invocation& in, store::Store* store) {
   const std::string certs = in.get("cert-dir");
@@ -65,6 +110,11 @@ Result<controllers::ManagerOptions> manager_options(const Invocation& in) {
     const bool server = signer == "kubernetes.io/kubelet-serving";
     return authority.sign_request(csr, server, !server, validity);
   };
+  LAB_TRY(auto pem, fs::read_file(fs::join(certs, "sa.key")));
+  LAB_TRY(auto key, pki::PrivateKey::from_pem(pem));
+  o.sign_token = [key](const json::Value& account, const json::Value& secret) -> Result<std::string> {
+    return legacy_token(key, account, secret);
+  };
   // A lab is not to die of old certificates: the default is ten years.
   LAB_TRY(o.certificate_validity, parse_seconds("cluster-signing-duration", in.get("cluster-signing-duration")));
   LAB_TRY(auto grace, parse_seconds("node-monitor-grace-period", in.get("node-monitor-grace-period")));
@@ -94,12 +144,10 @@ StoreChoice store_choice(const Invocation& in) {
 }
 
 std::string lease_identity() {
-  char host[256] = {};
-  ::gethostname(host, sizeof host - 1);
   std::random_device random;
   char suffix[24];
   std::snprintf(suffix, sizeof suffix, "_%08x%08x", random(), random());
-  return std::string(host) + suffix;
+  return host() + suffix;
 }
 
 using Work = std::function<Task<void>(std::stop_token)>;
@@ -141,6 +189,8 @@ void start(Part& part, apiserver::ApiServer& server, const char* user, bool alon
 
 Result<void> serve(const Invocation& in) {
   block_stop_signals();
+  renew_certificates(in.get("cert-dir"));
+  keep_certificates(in.get("cert-dir"));
   LAB_TRY(auto store, open_store(store_choice(in)));
   LAB_CHECK(store::refuse_half_migrated(*store));
   const bool alone = !store->shared();

@@ -9,10 +9,12 @@
 #include "base/log.h"
 #include "base/yaml/yaml.h"
 #include "bootstrap/certs/ca_rotation.h"
+#include "bootstrap/certs/key_rotation.h"
 #include "bootstrap/common/cluster.h"
-#include "join/rotation.h"
+#include "join/pod_tokens.h"
 #include "pki/certificate_set.h"
 #include "pki/kubeconfig.h"
+#include "pki/rotation.h"
 
 namespace lab::join {
 
@@ -40,8 +42,33 @@ json::Array pins_of(const std::string& bundle) {
   return out;
 }
 
+json::Value authority_of(const std::string& pki, const std::string& ca) {
+  auto authority = pki::load_authority(pki, ca);
+  if (!authority) return {};
+  auto pin = pki::pin(authority->certificate_pem());
+  if (!pin) return {};
+  return json::Object{{"bundle", pins_of(authority->certificate_pem())},
+                      {"signer", *pin},
+                      {"served", static_cast<int>(bootstrap::certs::served_step({.pki = pki}, ca))}};
+}
+
+json::Value service_account_key_of(const std::string& pki) {
+  auto now = bootstrap::certs::key_rotation({.pki = pki});
+  if (!now) return {};
+  json::Array accepted;
+  for (const auto& id : now->accepted) accepted.emplace_back(id);
+  return json::Object{{"signer", now->signer},
+                      {"accepts", std::move(accepted)},
+                      {"served", static_cast<int>(bootstrap::certs::served_key_step({.pki = pki}))}};
+}
+
+struct Published {
+  std::string bundle;
+  std::string service_account_key;  // "" but while it is rotated
+};
+
 // Anyone may read cluster-info; a node of its own name may not, as kubeadm's role has it. The server is verified.
-Result<std::string> published_bundle(const client::RestConfig& own) {
+Result<Published> published(const client::RestConfig& own) {
   client::RestConfig anonymous;
   anonymous.server = own.server;
   anonymous.ca_pem = own.ca_pem;
@@ -54,17 +81,18 @@ Result<std::string> published_bundle(const client::RestConfig& own) {
   LAB_TRY(auto bundle, crypto::base64_decode(json::str(clusters[0], "cluster", "certificate-authority-data")));
   if (pki::split_bundle(bundle).empty())
     return fail(Code::kInvalid, "ConfigMap kube-public/cluster-info holds no CA certificate");
-  return bundle;
+  return Published{bundle, std::string(json::str(map, "metadata", "annotations", kKeyAnnotation))};
 }
 
 }  // namespace
 
 CredentialKeeper::CredentialKeeper(KeeperOptions options) : options_(std::move(options)) {}
 
-Result<void> CredentialKeeper::take_bundle() {
+Result<void> CredentialKeeper::take_cluster_info() {
   const auto& kubeconfig = options_.credentials.kubeconfig;
   LAB_TRY(auto config, client::load_kubeconfig(kubeconfig));
-  LAB_TRY(auto bundle, published_bundle(config));
+  LAB_TRY(auto info, published(config));
+  const auto& bundle = info.bundle;
   const std::string ca_file = fs::join(options_.pki_directory, "ca.crt");
   const bool master = fs::exists(fs::join(options_.pki_directory, "ca.key"));
   if (!master && fs::read_file(ca_file).value_or("") != bundle) LAB_CHECK(fs::write_file(ca_file, bundle));
@@ -74,10 +102,25 @@ Result<void> CredentialKeeper::take_bundle() {
     LAB_CHECK(fs::write_file(kubeconfig, next, 0600));
     log::info("the cluster's CA bundle was taken", {{"certificates", pki::split_bundle(bundle).size()}});
   }
-  if (applied_ == bundle) return {};
-  if (options_.on_ca) options_.on_ca(bundle);
+  if (applied_ != bundle && options_.on_ca) options_.on_ca(bundle);
   applied_ = bundle;
+  look_at_tokens(info.service_account_key);
   return {};
+}
+
+void CredentialKeeper::look_at_tokens(const std::string& key) {
+  if (key.empty() || !options_.on_token_key) return;
+  const auto found = pod_token_keys(options_.pods_directory);
+  if (std::ranges::any_of(found, [&](const auto& entry) { return entry.first != key; })) options_.on_token_key();
+}
+
+// Whoever replaces the files by hand is followed, too.
+void CredentialKeeper::look_at_serving_certificate() {
+  const auto& o = options_.credentials;
+  if (options_.node_address.empty() || !options_.on_serving) return;
+  auto now = ensure_serving_certificate(o.pki_directory, o.node_name, options_.node_address);
+  if (!now) return log::warn("the node's serving certificate could not be kept", {{"why", now.error().text()}});
+  if (std::exchange(applied_serving_, now->certificate_pem) != now->certificate_pem) options_.on_serving(*now);
 }
 
 // When the certificate is to be renewed: at once when the CA that comes first now did not sign it. Its life counts from
@@ -90,12 +133,13 @@ Result<pki::WallTime> CredentialKeeper::due_at() {
   const std::string current = fs::join(o.pki_directory, "kubelet-client-current.pem");
   const auto came = written_at(fs::exists(current) ? current : o.kubeconfig);
   const auto begin = std::max(info.not_before, std::min(came, info.not_after));
-  return rotation_time(begin, info.not_after, o.node_name);
+  return pki::rotation_time(begin, info.not_after, o.node_name);
 }
 
 Result<void> CredentialKeeper::look() {
-  // A cluster-info that cannot be read does not keep a certificate from being renewed in time.
-  auto taken = take_bundle();
+  // A cluster-info that cannot be read does not keep certificates from being renewed in time.
+  look_at_serving_certificate();
+  auto taken = take_cluster_info();
   LAB_TRY(auto at, due_at());
   if (std::chrono::system_clock::now() >= at) {
     LAB_CHECK(renew_client_certificate(options_.credentials));
@@ -145,12 +189,20 @@ json::Value CredentialKeeper::state() {
   for (const auto& ca : pki::split_bundle(config->ca_pem))
     if (pki::signed_by(config->certificate_pem, ca))
       if (auto pin = pki::pin(ca)) out["issuer"] = *pin;
-  if (auto authority = pki::load_authority(options_.pki_directory, "ca"))
-    if (auto pin = pki::pin(authority->certificate_pem()))
-      out["authority"] = json::Object{
-          {"bundle", pins_of(authority->certificate_pem())},
-          {"signer", *pin},
-          {"served", static_cast<int>(bootstrap::certs::served_step({.pki = options_.pki_directory}))}};
+  json::Object tokens;
+  for (const auto& [key, pods] : pod_token_keys(options_.pods_directory)) {
+    json::Array names;
+    for (const auto& pod : pods) names.emplace_back(pod);
+    tokens[key] = std::move(names);
+  }
+  out["tokens"] = std::move(tokens);
+  const auto& pki = options_.pki_directory;
+  if (auto of_cluster = authority_of(pki, "ca"); !of_cluster.is_null()) out["authority"] = std::move(of_cluster);
+  json::Object others;
+  for (const char* ca : {"etcd/ca", "front-proxy-ca"})
+    if (auto one = authority_of(pki, ca); !one.is_null()) others[bootstrap::certs::ca_name(ca)] = std::move(one);
+  if (!others.empty()) out["authorities"] = std::move(others);
+  if (auto key = service_account_key_of(pki); !key.is_null()) out["serviceAccountKey"] = std::move(key);
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include "pki/certificate.h"
 #include "pki/csr.h"
 #include "pki/kubeconfig.h"
+#include "pki/rotation.h"
 
 namespace lab::join {
 
@@ -20,7 +21,6 @@ namespace res = client::res;
 namespace {
 
 constexpr const char* kSigner = "kubernetes.io/kube-apiserver-client-kubelet";
-constexpr auto kLeastLeft = std::chrono::hours(1);   // of the serving certificate; its renewal takes a restart
 constexpr std::size_t kKeptCertificates = 2;
 constexpr auto kPoll = std::chrono::milliseconds(20);
 constexpr auto kSlowPoll = std::chrono::seconds(1);
@@ -84,6 +84,16 @@ Result<std::string> obtain(const client::RestConfig& config, const std::string& 
   }
 }
 
+// A run that was killed between the two files has left a key of another certificate.
+bool serving_good(const std::string& certificate, const std::string& key_pem, const std::string& node_name,
+                  const std::string& address) {
+  auto info = pki::inspect(certificate);
+  auto key = pki::PrivateKey::from_pem(key_pem);
+  if (!info || !key || !pki::key_matches(certificate, *key)) return false;
+  if (std::ranges::find(info->addresses, address) == info->addresses.end()) return false;
+  return std::chrono::system_clock::now() < pki::rotation_time(info->not_before, info->not_after, node_name);
+}
+
 // Those before the last are of no use to anybody; the last one may be in somebody's hands this moment.
 void remove_old(const std::string& directory) {
   auto names = fs::list_dir(directory);
@@ -138,12 +148,8 @@ Result<ServingCertificate> ensure_serving_certificate(const std::string& pki_dir
   const std::string certificate_path = fs::join(pki_directory, "kubelet.crt"), key_path = fs::join(pki_directory, "kubelet.key");
   auto certificate = fs::read_file(certificate_path);
   auto key = fs::read_file(key_path);
-  if (certificate && key) {
-    auto info = pki::inspect(*certificate);
-    if (info && info->not_after > std::chrono::system_clock::now() + kLeastLeft &&
-        std::find(info->addresses.begin(), info->addresses.end(), address) != info->addresses.end())
-      return ServingCertificate{*certificate, *key};
-  }
+  if (certificate && key && serving_good(*certificate, *key, node_name, address))
+    return ServingCertificate{*certificate, *key};
   auto authority = pki::Authority::create(node_name + "-ca", std::chrono::hours(24 * 3650), pki::PrivateKey::generate());
   auto fresh = pki::PrivateKey::generate();
   LAB_TRY(auto issued, authority.issue({.common_name = node_name, .dns_names = {node_name}, .addresses = {address}, .server_auth = true}, fresh));

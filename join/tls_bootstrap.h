@@ -26,7 +26,8 @@ Result<void> renew_client_certificate(const TlsBootstrapOptions& options);
 struct ServingCertificate {
   std::string certificate_pem, key_pem;
 };
-// PKI/kubelet.crt and kubelet.key, self-signed, as the kubelet makes them; kept while they name the address.
+// PKI/kubelet.crt and kubelet.key, self-signed, as the kubelet makes them; kept while they belong together, name the
+// address and are not due for their renewal (pki/rotation.h).
 Result<ServingCertificate> ensure_serving_certificate(const std::string& pki_directory, const std::string& node_name,
                                                       const std::string& address);
 

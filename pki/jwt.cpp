@@ -59,6 +59,26 @@ Result<json::Value> peek_jwt(std::string_view token) {
   return decode_part(parts.payload);
 }
 
+std::string token_key_id(std::string_view token) {
+  auto parts = split(token);
+  if (!parts) return {};
+  auto header = decode_part(parts->header);
+  return header ? std::string(json::str(*header, "kid")) : std::string();
+}
+
+Result<std::vector<PublicKey>> public_keys(std::string_view pem) {
+  constexpr std::string_view kBegin = "-----BEGIN";
+  std::vector<PublicKey> out;
+  for (auto at = pem.find(kBegin); at != std::string_view::npos;) {
+    const auto next = pem.find(kBegin, at + kBegin.size());
+    LAB_TRY(auto key, PublicKey::from_pem(pem.substr(at, next == std::string_view::npos ? next : next - at)));
+    out.push_back(std::move(key));
+    at = next;
+  }
+  if (out.empty()) return fail(Code::kInvalid, "this PEM text holds no public key");
+  return out;
+}
+
 json::Value jwks(const std::vector<PublicKey>& keys) {
   json::Array list;
   for (const auto& key : keys) {

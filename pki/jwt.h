@@ -20,6 +20,12 @@ Result<json::Value> verify_jwt(const std::vector<PublicKey>& keys, std::string_v
 // The claims unverified: to see whose token it is before choosing the keys.
 Result<json::Value> peek_jwt(std::string_view token);
 
+// The `kid` that its header names; "" where there is none, or it is no token.
+std::string token_key_id(std::string_view token);
+// All public keys of a PEM text in their order, as kube-apiserver takes them from --service-account-key-file. Invalid
+// where there is none, or one cannot be read.
+Result<std::vector<PublicKey>> public_keys(std::string_view pem);
+
 // The key set served at /openid/v1/jwks.
 json::Value jwks(const std::vector<PublicKey>& keys);
 

@@ -13,12 +13,16 @@ namespace {
 // kubelet.conf is the agent's: it takes the bundle from the cluster, as on any node.
 constexpr const char* kKubeconfigs[] = {"admin.conf", "super-admin.conf", "controller-manager.conf", "scheduler.conf"};
 
-std::string kept(const Places& p, const char* name) {
-  return fs::join(fs::join(p.pki, "ca-rotation"), name);
-}
-std::string ca_file(const Places& p, const char* name) {
-  return fs::join(p.pki, name);
-}
+// One CA of a master: where it is, and where its rotation is kept.
+struct Ca {
+  const Places& places;
+  std::string name;  // "ca", "etcd/ca"
+  bool clusters() const { return name == kClusterCa; }
+  std::string certificate() const { return fs::join(places.pki, name + ".crt"); }
+  std::string key() const { return fs::join(places.pki, name + ".key"); }
+  std::string directory() const { return fs::join(places.pki, rotation_directory(name)); }
+  std::string kept(const char* file) const { return fs::join(directory(), file); }
+};
 
 // Same key, however its PEM is written.
 bool same_key(const std::string& a, const std::string& b) {
@@ -50,46 +54,47 @@ Result<void> trust_in_kubeconfigs(const Places& p, const std::string& bundle) {
   return {};
 }
 
-Result<void> keep_old_pair(const Places& p) {
-  auto authority = pki::load_authority(p.pki, "ca");
+Result<void> keep_old_pair(const Ca& ca) {
+  auto authority = pki::load_authority(ca.places.pki, ca.name);
   if (!authority)
     return std::unexpected(
-        std::move(authority).error().with_context("the CA is rotated where its key is (" + ca_file(p, "ca.key") + ")"));
-  LAB_CHECK(fs::write_file(kept(p, "old.key"), authority->key_pem(), 0600));
-  return fs::write_file(kept(p, "old.crt"), first_of(authority->certificate_pem()), 0644);
+        std::move(authority).error().with_context("the CA is rotated where its key is (" + ca.key() + ")"));
+  LAB_CHECK(fs::write_file(ca.kept("old.key"), authority->key_pem(), 0600));
+  return fs::write_file(ca.kept("old.crt"), first_of(authority->certificate_pem()), 0644);
 }
 
 // The key first; one that stands alone is completed, never replaced.
-Result<void> make_new_pair(const Places& p, std::chrono::hours validity) {
-  LAB_TRY(auto old_key, fs::read_file(kept(p, "old.key")));
-  LAB_TRY(auto old_crt, fs::read_file(kept(p, "old.crt")));
+Result<void> make_new_pair(const Ca& ca, std::chrono::hours validity) {
+  LAB_TRY(auto old_key, fs::read_file(ca.kept("old.key")));
+  LAB_TRY(auto old_crt, fs::read_file(ca.kept("old.crt")));
   LAB_TRY(auto old, pki::Authority::from_pem(old_crt, old_key));
-  if (!fs::exists(kept(p, "new.key"))) {
+  if (!fs::exists(ca.kept("new.key"))) {
     LAB_TRY(auto algorithm, pki::PrivateKey::from_pem(old_key));
-    LAB_CHECK(fs::write_file(kept(p, "new.key"), pki::PrivateKey::generate(algorithm.algorithm()).pem(), 0600));
+    LAB_CHECK(fs::write_file(ca.kept("new.key"), pki::PrivateKey::generate(algorithm.algorithm()).pem(), 0600));
   }
-  if (!fs::exists(kept(p, "new.crt"))) {
-    LAB_TRY(auto pem, fs::read_file(kept(p, "new.key")));
+  if (!fs::exists(ca.kept("new.crt"))) {
+    LAB_TRY(auto pem, fs::read_file(ca.kept("new.key")));
     LAB_TRY(auto key, pki::PrivateKey::from_pem(pem));
     LAB_TRY(auto info, pki::inspect(old_crt));
     auto fresh = pki::Authority::create(info.common_name, validity, std::move(key));
-    LAB_CHECK(fs::write_file(kept(p, "new.crt"), fresh.certificate_pem(), 0644));
+    LAB_CHECK(fs::write_file(ca.kept("new.crt"), fresh.certificate_pem(), 0644));
   }
-  if (fs::exists(kept(p, "cross.crt"))) return {};
-  LAB_TRY(auto new_crt, fs::read_file(kept(p, "new.crt")));
+  if (fs::exists(ca.kept("cross.crt"))) return {};
+  LAB_TRY(auto new_crt, fs::read_file(ca.kept("new.crt")));
   LAB_TRY(auto cross, old.cross_sign(new_crt));
-  return fs::write_file(kept(p, "cross.crt"), cross, 0644);
+  return fs::write_file(ca.kept("cross.crt"), cross, 0644);
 }
 
-Result<void> set_bundle(const Places& p, const std::string& bundle) {
-  LAB_CHECK(replace_file(ca_file(p, "ca.crt"), bundle, 0644));
-  return trust_in_kubeconfigs(p, bundle);
+Result<void> set_bundle(const Ca& ca, const std::string& bundle) {
+  LAB_CHECK(replace_file(ca.certificate(), bundle, 0644));
+  return ca.clusters() ? trust_in_kubeconfigs(ca.places, bundle) : Result<void>();
 }
 
-Result<bool> signed_by_new(const Row& row, const Places& p, const std::string& new_crt) {
+Result<bool> signed_by_new(const Row& row, const Ca& ca, const std::string& new_crt) {
+  const Places& p = ca.places;
   if (!row.kubeconfig) {
     auto pem = fs::read_file(fs::join(p.pki, row.path + ".crt"));
-    return pem && pki::signed_by(*pem, new_crt) && pki::split_bundle(*pem).size() > 1;
+    return pem && pki::signed_by(*pem, new_crt) && (!ca.clusters() || pki::split_bundle(*pem).size() > 1);
   }
   auto config = client::load_kubeconfig(fs::join(p.kubernetes, row.path));
   return config && pki::signed_by(config->certificate_pem, new_crt);
@@ -106,12 +111,17 @@ Result<void> strip_chain(const Row& row, const Places& p) {
 
 }  // namespace
 
-Result<CaRotation> ca_rotation(const Places& p) {
+std::string rotation_directory(const std::string& ca) {
+  return ca_name(ca) + "-rotation";
+}
+
+Result<CaRotation> ca_rotation(const Places& p, const std::string& name) {
+  const Ca ca{p, name};
   CaRotation out;
-  LAB_TRY(out.bundle, fs::read_file(ca_file(p, "ca.crt")));
-  auto fresh = fs::read_file(kept(p, "new.crt")), old = fs::read_file(kept(p, "old.crt"));
+  LAB_TRY(out.bundle, fs::read_file(ca.certificate()));
+  auto fresh = fs::read_file(ca.kept("new.crt")), old = fs::read_file(ca.kept("old.crt"));
   if (!fresh || !old) return out;
-  const auto signer = fs::read_file(ca_file(p, "ca.key"));
+  const auto signer = fs::read_file(ca.key());
   if (signer && same_key(*signer, *fresh))
     out.step = CaStep::kSwitched;
   else if (holds(out.bundle, *fresh))
@@ -123,34 +133,34 @@ Result<CaRotation> ca_rotation(const Places& p) {
   return out;
 }
 
-Result<void> prepare_ca(const Places& p, std::chrono::hours ca_validity, const std::function<Result<void>()>& agree) {
-  LAB_TRY(auto now, ca_rotation(p));
+Result<void> prepare_ca(const Places& p, std::chrono::hours ca_validity, const std::function<Result<void>()>& agree,
+                        const std::string& name) {
+  const Ca ca{p, name};
+  LAB_TRY(auto now, ca_rotation(p, name));
   if (now.step == CaStep::kSwitched)
-    return fail(Code::kInvalid, "the CA has been switched already",
-                "end this rotation first: lab certs rotate-ca finish");
-  LAB_CHECK(fs::make_dirs(fs::join(p.pki, "ca-rotation"), 0700));
-  LAB_CHECK(keep_old_pair(p));
-  LAB_CHECK(make_new_pair(p, ca_validity));
+    return fail(Code::kInvalid, "the CA has been switched already", "end this rotation first, with the step finish");
+  LAB_CHECK(fs::make_dirs(ca.directory(), 0700));
+  LAB_CHECK(keep_old_pair(ca));
+  LAB_CHECK(make_new_pair(ca, ca_validity));
   if (agree) LAB_CHECK(agree());
-  LAB_TRY(auto old_crt, fs::read_file(kept(p, "old.crt")));
-  LAB_TRY(auto new_crt, fs::read_file(kept(p, "new.crt")));
-  return set_bundle(p, old_crt + new_crt);
+  LAB_TRY(auto old_crt, fs::read_file(ca.kept("old.crt")));
+  LAB_TRY(auto new_crt, fs::read_file(ca.kept("new.crt")));
+  return set_bundle(ca, old_crt + new_crt);
 }
 
-Result<void> switch_ca(const Renewal& how) {
-  const auto& p = how.places;
-  LAB_TRY(auto now, ca_rotation(p));
-  if (now.step == CaStep::kNone)
-    return fail(Code::kInvalid, "no new CA is prepared", "begin with: lab certs rotate-ca prepare");
-  LAB_TRY(auto old_crt, fs::read_file(kept(p, "old.crt")));
-  LAB_TRY(auto new_crt, fs::read_file(kept(p, "new.crt")));
-  LAB_TRY(auto new_key, fs::read_file(kept(p, "new.key")));
+Result<void> switch_ca(const Renewal& how, const std::string& name) {
+  const Ca ca{how.places, name};
+  LAB_TRY(auto now, ca_rotation(how.places, name));
+  if (now.step == CaStep::kNone) return fail(Code::kInvalid, "no new CA is prepared", "begin with the step prepare");
+  LAB_TRY(auto old_crt, fs::read_file(ca.kept("old.crt")));
+  LAB_TRY(auto new_crt, fs::read_file(ca.kept("new.crt")));
+  LAB_TRY(auto new_key, fs::read_file(ca.kept("new.key")));
   // The key decides which of the bundle signs; the bundle's order follows.
-  LAB_CHECK(replace_file(ca_file(p, "ca.key"), new_key, 0600));
-  LAB_CHECK(set_bundle(p, new_crt + old_crt));
+  LAB_CHECK(replace_file(ca.key(), new_key, 0600));
+  LAB_CHECK(set_bundle(ca, new_crt + old_crt));
   for (const auto& row : rows()) {
-    if (row.ca != "ca") continue;
-    LAB_TRY(bool done, signed_by_new(row, p, new_crt));
+    if (row.ca != name) continue;
+    LAB_TRY(bool done, signed_by_new(row, ca, new_crt));
     if (done) continue;
     auto renewed = renew(row, how);
     // What is not here (a further master has no super-admin.conf) is no part of the change.
@@ -159,38 +169,47 @@ Result<void> switch_ca(const Renewal& how) {
   return {};
 }
 
-Result<void> finish_ca(const Places& p) {
-  LAB_TRY(auto now, ca_rotation(p));
+Result<void> finish_ca(const Places& p, const std::string& name) {
+  const Ca ca{p, name};
+  LAB_TRY(auto now, ca_rotation(p, name));
   if (now.step != CaStep::kSwitched)
     return fail(Code::kInvalid,
                 now.step == CaStep::kNone ? "no rotation of the CA is under way" : "the old CA still signs",
-                now.step == CaStep::kNone ? "begin one with: lab certs rotate-ca prepare"
-                                          : "first: lab certs rotate-ca switch");
-  LAB_TRY(auto new_crt, fs::read_file(kept(p, "new.crt")));
+                now.step == CaStep::kNone ? "begin one with the step prepare" : "take the step switch first");
+  LAB_TRY(auto new_crt, fs::read_file(ca.kept("new.crt")));
   for (const auto& row : rows())
-    if (row.ca == "ca" && !row.kubeconfig) LAB_CHECK(strip_chain(row, p));
-  return set_bundle(p, new_crt);
+    if (ca.clusters() && row.ca == name && !row.kubeconfig) LAB_CHECK(strip_chain(row, p));
+  return set_bundle(ca, new_crt);
 }
 
-Result<void> forget_old_ca(const Places& p) {
-  return fs::remove_all(fs::join(p.pki, "ca-rotation"));
+Result<void> forget_old_ca(const Places& p, const std::string& name) {
+  return fs::remove_all(Ca{p, name}.directory());
 }
 
-Result<void> mark_served(const Places& p) {
-  LAB_TRY(auto now, ca_rotation(p));
-  if (now.step == CaStep::kNone) return {};
-  return fs::write_file(kept(p, "served"), now.step == CaStep::kPrepared ? "prepared" : "switched", 0644);
+Result<void> write_served(const std::string& directory, CaStep step) {
+  if (step == CaStep::kNone) return {};
+  return fs::write_file(fs::join(directory, "served"), step == CaStep::kPrepared ? "prepared" : "switched", 0644);
 }
 
-CaStep served_step(const Places& p) {
-  const auto text = fs::read_file(kept(p, "served")).value_or("");
+CaStep read_served(const std::string& directory) {
+  const auto text = fs::read_file(fs::join(directory, "served")).value_or("");
   return text == "switched" ? CaStep::kSwitched : text == "prepared" ? CaStep::kPrepared : CaStep::kNone;
 }
 
+Result<void> mark_served(const Places& p, const std::string& name) {
+  LAB_TRY(auto now, ca_rotation(p, name));
+  return write_served(Ca{p, name}.directory(), now.step);
+}
+
+CaStep served_step(const Places& p, const std::string& name) {
+  return read_served(Ca{p, name}.directory());
+}
+
 std::string chain_behind(const Places& p, const std::string& ca_pem) {
-  auto fresh = fs::read_file(kept(p, "new.crt"));
+  const Ca ca{p, kClusterCa};
+  auto fresh = fs::read_file(ca.kept("new.crt"));
   if (!fresh || !same_key(first_of(ca_pem), *fresh)) return {};
-  return fs::read_file(kept(p, "cross.crt")).value_or("");
+  return fs::read_file(ca.kept("cross.crt")).value_or("");
 }
 
 }  // namespace lab::bootstrap::certs

@@ -55,6 +55,15 @@ struct Renewal {
 // False when there is nothing to renew (an optional row that is absent). NotFound names what is missing.
 Result<bool> renew(const Row& row, const Renewal& how);
 
+// Renews those of this master that are past their time (pki/rotation.h; `name` is the machine's own, so that several
+// masters do not come at once), for as long as they were good before. What a CA signed whose key is not here, or
+// another CA than the one that is here, is left alone.
+struct Renewed {
+  std::vector<std::string> names, problems;  // "apiserver"; "etcd-peer: ..."
+  bool read_by_server = false;               // the API server reads one of them at its start
+};
+Renewed renew_due(const Places& places, const std::string& name, pki::WallTime now);
+
 // A key and a CSR for every row, as kubeadm certs generate-csr: NAME.key and NAME.csr; for kubeconfigs NAME.conf and
 // NAME.conf.csr. AlreadyExists rather than overwriting. Names for a certificate that is not there come from `spec_of`.
 struct RequestOptions {

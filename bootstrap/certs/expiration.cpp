@@ -3,23 +3,12 @@
 
 #include "base/fs.h"
 #include "bootstrap/certs/certs.h"
+#include "bootstrap/certs/files.h"
 #include "orchestrator/api/time.h"
-#include "orchestrator/client/client.h"
 
 namespace lab::bootstrap::certs {
 
 namespace {
-
-std::string certificate_path(const Row& row, const Places& places) {
-  return row.kubeconfig ? fs::join(places.kubernetes, row.path) : fs::join(places.pki, row.path + ".crt");
-}
-
-Result<std::string> certificate_of(const Row& row, const Places& places) {
-  const std::string path = certificate_path(row, places);
-  if (!row.kubeconfig) return fs::read_file(path);
-  LAB_TRY(auto config, client::load_kubeconfig(path));
-  return config.certificate_pem;
-}
 
 Result<Expiration> expiration_of(const Row& row, const Places& places) {
   Expiration out{.name = row.name, .ca = ca_name(row.ca)};

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "orchestrator/client/client.h"
 
 namespace lab::bootstrap::certs {
 
@@ -14,6 +15,17 @@ Result<void> replace_file(const std::string& path, const std::string& content, u
   if (::chown(path.c_str(), before.st_uid, before.st_gid) != 0)
     return fail_errno("give " + path + " back to its owner");
   return {};
+}
+
+std::string certificate_path(const Row& row, const Places& places) {
+  return row.kubeconfig ? fs::join(places.kubernetes, row.path) : fs::join(places.pki, row.path + ".crt");
+}
+
+Result<std::string> certificate_of(const Row& row, const Places& places) {
+  const std::string path = certificate_path(row, places);
+  if (!row.kubeconfig) return fs::read_file(path);
+  LAB_TRY(auto config, client::load_kubeconfig(path));
+  return config.certificate_pem;
 }
 
 }  // namespace lab::bootstrap::certs

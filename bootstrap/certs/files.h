@@ -1,13 +1,17 @@
-// Replacing a file so that owner and mode stay, for this folder.
+// Files of certificates, for this folder.
 #pragma once
 
 #include <string>
 
-#include "base/result.h"
+#include "bootstrap/certs/certs.h"
 
 namespace lab::bootstrap::certs {
 
-// `mode` is for a file that is not there yet.
+// So that owner and mode stay; `mode` is for a file that is not there yet.
 Result<void> replace_file(const std::string& path, const std::string& content, unsigned mode);
+
+std::string certificate_path(const Row& row, const Places& places);
+// PEM, also out of a kubeconfig.
+Result<std::string> certificate_of(const Row& row, const Places& places);
 
 }  // namespace lab::bootstrap::certs

@@ -65,16 +65,6 @@ Result<Unit> unit_of(const Local& local, const std::string& cluster, bool existi
                        "--max-request-bytes", "8388608", "--max-txn-ops", "10000", "--snapshot-count", "10000"}};
 }
 
-// A learner answers nothing but its membership, so that is what is asked.
-Result<void> wait_serving(ServiceManager& services, const Local& local, const std::string& endpoint) {
-  LAB_TRY(auto own, Membership::connect({endpoint}, local.cert_dir));
-  return wait_until(kServeLimit, "an etcd that serves on " + endpoint, "see its log: " + services.log_hint(kService),
-                    [&]() -> Result<void> {
-                      LAB_CHECK(own.list());
-                      return {};
-                    });
-}
-
 Result<void> start(ServiceManager& services, const Local& local, const std::string& cluster, bool existing) {
   LAB_CHECK(fs::make_dirs(kDataDirectory, 0700));
   LAB_TRY(auto unit, unit_of(local, cluster, existing));
@@ -124,6 +114,14 @@ Result<std::vector<Member>> Membership::add_learner(const std::string& peer_url)
   return members_of(out.members());
 }
 
+Result<void> Membership::set_peer_url(std::uint64_t id, const std::string& url) {
+  pb::MemberUpdateRequest request;
+  request.set_id(id);
+  request.add_peerurls(url);
+  LAB_CHECK(run_task(cluster_->call("/etcdserverpb.Cluster/MemberUpdate", request.SerializeAsString(), Kind::kWrite)));
+  return {};
+}
+
 Result<void> Membership::promote(std::uint64_t id) {
   pb::MemberPromoteRequest request;
   request.set_id(id);
@@ -145,9 +143,35 @@ std::vector<std::string> server_flags(const std::string& cert_dir) {
           "--etcd-keyfile",  fs::join(cert_dir, "apiserver-etcd-client.key")};
 }
 
+// A learner answers nothing but its membership, so that is what is asked.
+Result<void> wait_serving(ServiceManager& services, const std::string& cert_dir) {
+  LAB_TRY(auto own, Membership::connect({kOwn}, cert_dir));
+  return wait_until(kServeLimit, "an etcd that serves on " + std::string(kOwn),
+                    "see its log: " + services.log_hint(kService), [&]() -> Result<void> {
+                      LAB_CHECK(own.list());
+                      return {};
+                    });
+}
+
+Result<void> all_serve(const std::string& cert_dir) {
+  LAB_TRY(auto own, Membership::connect({kOwn}, cert_dir));
+  LAB_TRY(auto members, own.list());
+  for (const auto& m : members) {
+    if (m.id == own.answered_by()) continue;
+    LAB_TRY(auto other, Membership::connect(m.client_urls, cert_dir));
+    if (auto answer = other.list(); !answer)
+      return fail(Code::kUnavailable,
+                  "etcd of " + (m.name.empty() ? "a member that has not started" : m.name) + " does not answer (" +
+                      answer.error().message + "), and this one may not be restarted meanwhile",
+                  "bring it back, or take it out: lab reset there; or, where that machine is gone, "
+                  "kubectl delete node " + m.name + " and etcdctl member remove");
+  }
+  return {};
+}
+
 Result<void> start_first(ServiceManager& services, const Local& local) {
   LAB_CHECK(start(services, local, local.name + "=" + local.peer_url(), false));
-  return wait_serving(services, local, kOwn);
+  return wait_serving(services, local.cert_dir);
 }
 
 Result<void> join(ServiceManager& services, const Local& local, const std::vector<std::string>& endpoints) {
@@ -174,7 +198,7 @@ Result<void> join(ServiceManager& services, const Local& local, const std::vecto
   }
   if (!mine) return fail(Code::kInternal, "etcd does not list the member that was added");
   LAB_CHECK(start(services, local, initial_cluster(members, local), true));
-  if (!mine->learner) return wait_serving(services, local, kOwn);
+  if (!mine->learner) return wait_serving(services, local.cert_dir);
   const std::uint64_t id = mine->id;
   return wait_until(kPromoteLimit, "this machine's etcd to catch up with the others",
                     "see its log: " + services.log_hint(kService), [&]() -> Result<void> {
@@ -182,6 +206,18 @@ Result<void> join(ServiceManager& services, const Local& local, const std::vecto
                       const Member* m = with_peer(now, local.peer_url());
                       if (m && !m->learner) return {};  // an answer that was lost had done it
                       return membership.promote(id);
+                    });
+}
+
+Result<void> follow_address(ServiceManager& services, const Local& local) {
+  LAB_TRY(auto own, Membership::connect({kOwn}, local.cert_dir));
+  return wait_until(kPromoteLimit, "etcd to take this member's new address",
+                    "see its log: " + services.log_hint(kService), [&]() -> Result<void> {
+                      LAB_TRY(auto members, own.list());
+                      for (const auto& m : members)
+                        if (m.id == own.answered_by() && m.peer_urls != std::vector{local.peer_url()})
+                          return own.set_peer_url(m.id, local.peer_url());
+                      return {};
                     });
 }
 

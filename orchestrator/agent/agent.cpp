@@ -167,6 +167,12 @@ Result<void> Agent::reload_client_ca(std::string ca_pem) {
   if (!impl_->server) return fail(Code::kNotFound, "the agent runs no HTTPS server");
   return impl_->server->reload_client_ca(std::move(ca_pem));
 }
+void Agent::renew_tokens() {
+  impl_->loop.post([impl = impl_.get()] {
+    impl->tokens.renew_all();
+    for (auto& [uid, worker] : impl->workers) worker->refresh_volumes();
+  });
+}
 std::vector<client::ObjectPtr> Agent::pods() const {
   return impl_->pods();
 }

@@ -35,6 +35,8 @@ class Agent {
   bool ready() const;  // the node's Ready condition, as last seen
   Result<void> reload_tls(std::string certificate_pem, std::string key_pem);  // for the serving certificate's renewal
   Result<void> reload_client_ca(std::string ca_pem);  // for the rotation of the cluster's CA; any thread
+  // Service account tokens in the pods' files are asked for anew: the key that signs them is being replaced. Any thread.
+  void renew_tokens();
   // The pods of this node with the statuses as the agent knows them.
   std::vector<client::ObjectPtr> pods() const;
 

@@ -1,5 +1,7 @@
 #include "orchestrator/apiserver/core.h"
 
+#include <algorithm>
+
 #include "base/fs.h"
 #include "base/log.h"
 #include "orchestrator/apiserver/authz/policy.h"
@@ -44,9 +46,11 @@ Result<void> Core::load_keys() {
   }
   for (const auto& file : options.service_account_key_files) {
     LAB_TRY(auto pem, fs::read_file(file));
-    LAB_TRY(auto key, pki::PublicKey::from_pem(pem));
-    if (service_account_keys.empty() || service_account_keys.front().der() != key.der())
-      service_account_keys.push_back(std::move(key));
+    auto keys = pki::public_keys(pem);
+    if (!keys) return std::unexpected(std::move(keys).error().with_context(file));
+    for (auto& key : *keys)
+      if (std::ranges::none_of(service_account_keys, [&](const auto& k) { return k.der() == key.der(); }))
+        service_account_keys.push_back(std::move(key));
   }
   return {};
 }

@@ -33,7 +33,7 @@ struct ServerOptions {
 
   // ServiceAccount tokens. No signing key: tokens are neither made nor accepted.
   std::string service_account_signing_key_file;
-  std::vector<std::string> service_account_key_files;  // public keys accepted; the signing key's is always accepted
+  std::vector<std::string> service_account_key_files;  // public keys accepted, several in a file; the signing key's always is
   std::string service_account_issuer = "https://kubernetes.default.svc.cluster.local";
   std::vector<std::string> api_audiences;  // empty: the issuer
 

@@ -92,6 +92,11 @@ Task<Result<std::string>> TokenSource::token(ObjectPtr pod, TokenRef ref) {
   co_return token;
 }
 
+void TokenSource::renew_all() {
+  for (auto& [uid, of_pod] : tokens_)
+    for (auto& [ref, cached] : of_pod) cached.renew_at = {};
+}
+
 void TokenSource::forget(const std::string& uid) {
   tokens_.erase(uid);
 }

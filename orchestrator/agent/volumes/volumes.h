@@ -46,6 +46,8 @@ class TokenSource {
   explicit TokenSource(client::Client* client) : client_(client) {}
   Task<Result<std::string>> token(ObjectPtr pod, TokenRef ref);
   void forget(const std::string& uid);
+  // All are asked for anew at the next look at the volumes; while that fails the old ones serve.
+  void renew_all();
 
  private:
   struct Cached {

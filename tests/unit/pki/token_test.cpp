@@ -112,6 +112,22 @@ TEST_F(TokenTest, OnlyWholeTokensOfAKnownKeyAreBelieved) {
     EXPECT_EQ(verify_jwt(keys, bad).error().code, Code::kUnauthorized) << bad;
 }
 
+TEST_F(TokenTest, AFileMayHoldSeveralKeys) {
+  auto a = PrivateKey::generate(KeyAlgorithm::kEcdsaP256), b = PrivateKey::generate(KeyAlgorithm::kRsa2048);
+  auto keys = public_keys(a.public_pem() + "a remark\n" + b.public_pem());
+  ASSERT_TRUE(keys) << keys.error().text();
+  ASSERT_EQ(keys->size(), 2u);
+  for (const auto& key : {a, b}) {
+    const auto token = sign_jwt(key, json::Value{{"sub", "x"}});
+    EXPECT_TRUE(verify_jwt(*keys, token));
+    EXPECT_EQ(token_key_id(token), key_id(public_of(key)));
+  }
+  EXPECT_FALSE(verify_jwt({(*keys)[1]}, sign_jwt(a, json::Value{{"sub", "x"}})));
+  for (const char* bad : {"", "garbage", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"})
+    EXPECT_FALSE(public_keys(bad)) << bad;
+  for (const char* bad : {"", "a.b", "!!.!!.!!", "e30.e30.e30"}) EXPECT_EQ(token_key_id(bad), "") << bad;
+}
+
 TEST_F(TokenTest, TheKeySetHoldsThePublicNumbers) {
   auto ec = PrivateKey::generate(KeyAlgorithm::kEcdsaP256), rsa = PrivateKey::generate(KeyAlgorithm::kRsa2048);
   const auto set = jwks({public_of(ec), public_of(rsa)});

@@ -146,6 +146,42 @@ TEST_F(CaRotationFiles, FinishKnowsTheNewCaAlone) {
   EXPECT_EQ(file("ca.crt"), ca + new_ca());
 }
 
+// The CAs that masters alone know: the same steps, without chains and kubeconfigs, and beside the cluster's.
+TEST_F(CaRotationFiles, EtcdsAndTheFrontProxysCaAreReplacedTheSameWay) {
+  for (const auto& row : pki::etcd_certificate_table())
+    ASSERT_TRUE(pki::ensure_certificate(row, {.directory = how_.places.pki,
+                                              .node_name = "master",
+                                              .advertise_address = "10.1.2.3",
+                                              .service_address = "10.96.0.1"}));
+  for (const std::string ca : {"etcd/ca", "front-proxy-ca"}) {
+    const std::string leaf = ca == "etcd/ca" ? "etcd/server" : "front-proxy-client";
+    const auto old = file(ca + ".crt"), admin = kubeconfig("admin.conf").ca_pem, before = file(leaf + ".crt");
+    EXPECT_FALSE(switch_ca(how_, ca));
+    ASSERT_TRUE(prepare_ca(how_.places, std::chrono::hours(1000), {}, ca));
+    const auto fresh = file(rotation_directory(ca) + "/new.crt");
+    EXPECT_EQ(file(ca + ".crt"), old + fresh);
+    EXPECT_EQ(ca_rotation(how_.places, ca)->step, CaStep::kPrepared);
+    ASSERT_TRUE(mark_served(how_.places, ca));
+    EXPECT_EQ(served_step(how_.places, ca), CaStep::kPrepared);
+    EXPECT_EQ(served_step(how_.places), CaStep::kNone);
+    EXPECT_TRUE(verifies(before, file(ca + ".crt")));
+    ASSERT_TRUE(switch_ca(how_, ca));
+    const auto now = file(leaf + ".crt");
+    EXPECT_TRUE(verifies(now, fresh));
+    EXPECT_FALSE(verifies(now, old)) << "no chain is sent: every master trusts both";
+    EXPECT_EQ(pki::inspect(now)->addresses, pki::inspect(before)->addresses);
+    ASSERT_TRUE(switch_ca(how_, ca));
+    EXPECT_EQ(file(leaf + ".crt"), now) << "a repeated step changes nothing";
+    ASSERT_TRUE(finish_ca(how_.places, ca));
+    ASSERT_TRUE(forget_old_ca(how_.places, ca));
+    EXPECT_EQ(file(ca + ".crt"), fresh);
+    EXPECT_EQ(kubeconfig("admin.conf").ca_pem, admin);
+    EXPECT_EQ(step(), CaStep::kNone) << "the cluster's CA is another matter";
+  }
+  EXPECT_EQ(file("ca.crt"), old_ca_);
+  EXPECT_TRUE(verifies(file("apiserver-etcd-client.crt"), file("etcd/ca.crt")));
+}
+
 TEST_F(CaRotationFiles, WithoutTheCasKeyNothingIsBegun) {
   ASSERT_TRUE(fs::remove_file(fs::join(how_.places.pki, "ca.key")));
   auto r = prepare_ca(how_.places, std::chrono::hours(1000));

@@ -5,7 +5,7 @@
 
 #include "base/fs.h"
 #include "join/from_config.h"
-#include "join/rotation.h"
+#include "pki/rotation.h"
 
 namespace lab::join {
 namespace {
@@ -54,13 +54,13 @@ TEST(Rotation, IsDueBetweenSeventyAndNinetyPercent) {
   const auto begin = std::chrono::system_clock::now(), end = begin + std::chrono::hours(100);
   std::set<pki::WallTime> times;
   for (int i = 0; i < 50; ++i) {
-    const auto at = rotation_time(begin, end, "node-" + std::to_string(i));
+    const auto at = pki::rotation_time(begin, end, "node-" + std::to_string(i));
     EXPECT_GE(at, begin + std::chrono::hours(70));
     EXPECT_LE(at, begin + std::chrono::hours(90));
     times.insert(at);
   }
   EXPECT_GT(times.size(), 5u) << "nodes do not come all at once";
-  EXPECT_EQ(rotation_time(begin, end, "a"), rotation_time(begin, end, "a"));
+  EXPECT_EQ(pki::rotation_time(begin, end, "a"), pki::rotation_time(begin, end, "a"));
 }
 
 }  // namespace
