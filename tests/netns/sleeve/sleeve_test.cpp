@@ -18,10 +18,16 @@ void expect_established(SleeveNet& net, int a, int b) {
   ASSERT_TRUE(net.established(b, a)) << net.status(b, a).problem;
 }
 
+// Both nodes of a net of two, with these of its start().
+template <class... Of>
+void connect(SleeveNet& net, Of... of) {
+  for (int i : {1, 2}) net.start(i, of...);
+  expect_established(net, 1, 2);
+}
+
 TEST(Sleeve, CarriesStreamsAndDatagramsOfAllSizes) {
   SleeveNet net(2);
-  net.start(1), net.start(2);
-  expect_established(net, 1, 2);
+  connect(net);
   EXPECT_FALSE(net.status(1, 2).encrypted);
   EXPECT_TRUE(eventually([&] { return net.status(1, 2).mtu == 1500 - 28 - 24; })) << net.status(1, 2).mtu;
   for (int size : {0, 1, 56, 1000, 1396, 1397, 1422, 1423, 5000, 20000}) EXPECT_TRUE(net.ping(1, 2, size)) << size;
@@ -34,8 +40,7 @@ TEST(Sleeve, CarriesStreamsAndDatagramsOfAllSizes) {
 
 TEST(Sleeve, SealedItCarriesTheSameAndNothingReadableIsOnTheWire) {
   SleeveNet net(2);
-  net.start(1, "secret"), net.start(2, "secret");
-  expect_established(net, 1, 2);
+  connect(net, "secret");
   EXPECT_TRUE(net.status(1, 2).encrypted);
   for (int size : {0, 56, 1380, 1422, 9000}) EXPECT_TRUE(net.ping(1, 2, size)) << size;
   EXPECT_TRUE(net.transfer(1, 2, 30 * kMegabyte));
@@ -77,8 +82,7 @@ TEST(Sleeve, WithAndWithoutPasswordDoNotMix) {
 TEST(Sleeve, KeysChangeUnderTrafficWithoutLoss) {
   SleeveNet net(2);
   const auto soon = std::chrono::milliseconds(300);
-  net.start(1, "secret", soon), net.start(2, "secret", soon);
-  expect_established(net, 1, 2);
+  connect(net, "secret", soon);
   auto out = net.box.run("n1", {"busybox", "ping", "-c", "200", "-i", "0.02", "-W", "5", net.pod(2)}, 60).out;
   EXPECT_NE(out.find("200 packets received"), std::string::npos) << out;
   EXPECT_TRUE(net.transfer(2, 1, 20 * kMegabyte));
@@ -88,8 +92,7 @@ TEST(Sleeve, KeysChangeUnderTrafficWithoutLoss) {
 
 TEST(Sleeve, ARestartedPeerIsSpokenToAgain) {
   SleeveNet net(2);
-  net.start(1, "secret"), net.start(2, "secret");
-  expect_established(net, 1, 2);
+  connect(net, "secret");
   for (int i : {2, 1}) {
     net.stop(i);
     net.start(i, "secret");
@@ -103,8 +106,7 @@ TEST(Sleeve, APathThatCarriesLessThanItSaysIsMeasured) {
     net.without_segmentation_offload(i);
     net.nft(i, "udp dport 6783 meta length > 1300 drop");
   }
-  net.start(1, "secret"), net.start(2, "secret");
-  expect_established(net, 1, 2);
+  connect(net, "secret");
   const unsigned carries = 1300 - 28 - 24 - 16;
   EXPECT_TRUE(eventually([&] {
     auto mtu = net.status(1, 2).mtu;
@@ -122,8 +124,7 @@ TEST(Sleeve, LossCostsSpeedAndNothingElse) {
     net.without_segmentation_offload(i);
     net.nft(i, "udp dport 6783 numgen random mod 10 0 drop");
   }
-  net.start(1, "secret"), net.start(2, "secret");
-  expect_established(net, 1, 2);
+  connect(net, "secret");
   EXPECT_TRUE(net.transfer(1, 2, 256 * 1024));
   EXPECT_TRUE(eventually([&] { return net.ping(1, 2, 1422); }));
 }
@@ -139,8 +140,7 @@ bool trains_rest(SleeveNet& net) {
 TEST(Sleeve, SuperPacketsGoWholeWhereNothingIsLost) {
   for (std::string password : {"", "secret"}) {
     SleeveNet net(2);
-    net.start(1, password), net.start(2, password);
-    expect_established(net, 1, 2);
+    connect(net, password);
     EXPECT_TRUE(
         eventually([&] { return net.transfer(1, 2, kMegabyte) && net.sleeves[1]->counters().trains_sent > 0; }));
     EXPECT_TRUE(net.transfer(1, 2, 20 * kMegabyte));
@@ -164,8 +164,7 @@ TEST(Sleeve, SuperPacketsGoWholeWhereNothingIsLost) {
 TEST(Sleeve, WhereDatagramsAreLostPacketsGoOneByOne) {
   for (std::string password : {"", "secret"}) {
     SleeveNet net(2);
-    net.start(1, password), net.start(2, password);
-    expect_established(net, 1, 2);
+    connect(net, password);
     EXPECT_TRUE(
         eventually([&] { return net.transfer(1, 2, kMegabyte) && net.sleeves[1]->counters().trains_sent > 0; }));
     net.without_segmentation_offload(1);
@@ -176,8 +175,7 @@ TEST(Sleeve, WhereDatagramsAreLostPacketsGoOneByOne) {
 
 TEST(Sleeve, ADeletedDeviceIsMadeAnew) {
   SleeveNet net(2);
-  net.start(1), net.start(2);
-  expect_established(net, 1, 2);
+  connect(net);
   ASSERT_TRUE(net.box.sh("n1", "ip link del lab-sleeve").ok());
   EXPECT_TRUE(eventually([&] { return net.box.sh("n1", "ip link show lab-sleeve").ok(); }));
   net.route(1);
@@ -217,8 +215,7 @@ TEST(Sleeve, PacketsDoNotGoInCirclesForEver) {
 
 TEST(Sleeve, AReplayedPacketIsRefused) {
   SleeveNet net(2);
-  net.start(1, "secret"), net.start(2, "secret");
-  expect_established(net, 1, 2);
+  connect(net, "secret");
   std::thread pings([&] { net.box.run("n1", {"busybox", "ping", "-c20", "-i0.05", net.pod(2)}); });
   auto packet = net.capture(2, Kind::kPacket);
   pings.join();
@@ -252,8 +249,7 @@ TEST(Sleeve, ForeignSourcesAreRefused) {
 TEST(Sleeve, GarbageDoesNoHarm) {
   for (std::string password : {"", "secret"}) {
     SleeveNet net(2);
-    net.start(1, password), net.start(2, password);
-    expect_established(net, 1, 2);
+    connect(net, password);
     std::mt19937 random(7);
     std::thread pings([&] { net.box.run("n1", {"busybox", "ping", "-c20", "-i0.05", "-s600", net.pod(2)}); });
     const auto real = net.capture(2, Kind::kPacket);

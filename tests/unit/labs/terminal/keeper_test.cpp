@@ -33,6 +33,12 @@ bool eventually(std::function<bool()> holds) {
   return true;
 }
 
+// A test that needs its keeper's terminals and nothing else.
+void with_keeper(Task<void> (*story)(Terminals)) {
+  RunningKeeper keeper;
+  run_task(story(keeper.terminals()));
+}
+
 Task<void> a_session(Terminals terminals) {
   auto viewer = co_await open_and_view(terminals);
   CO_ASSERT(viewer);
@@ -50,8 +56,7 @@ Task<void> a_session(Terminals terminals) {
   EXPECT_EQ(session, pid);
 }
 TEST(Keeper, AShellIsTheLeaderOfItsTerminalsSession) {
-  RunningKeeper keeper;
-  run_task(a_session(keeper.terminals()));
+  with_keeper(a_session);
 }
 
 Task<void> interrupted(Terminals terminals) {
@@ -71,8 +76,7 @@ Task<void> interrupted(Terminals terminals) {
   EXPECT_EQ(viewer->code, 7);
 }
 TEST(Keeper, KeysInterruptAndStop) {
-  RunningKeeper keeper;
-  run_task(interrupted(keeper.terminals()));
+  with_keeper(interrupted);
 }
 
 // What does not read its input is still interrupted, however much waits.
@@ -89,8 +93,7 @@ Task<void> interrupted_behind_input(Terminals terminals) {
   CO_ASSERT(co_await viewer->until_text("state "));
 }
 TEST(Keeper, CtrlCDoesNotWaitBehindWhatNobodyReads) {
-  RunningKeeper keeper;
-  run_task(interrupted_behind_input(keeper.terminals()));
+  with_keeper(interrupted_behind_input);
 }
 
 Task<void> pasted(Terminals terminals, std::string file) {
@@ -131,8 +134,7 @@ Task<void> resized(Terminals terminals) {
   EXPECT_EQ(list->front().rows, 31);
 }
 TEST(Keeper, ASizeIsTheShellsAndTheOtherViewers) {
-  RunningKeeper keeper;
-  run_task(resized(keeper.terminals()));
+  with_keeper(resized);
 }
 
 Task<void> looked_at_again(Terminals terminals) {
@@ -168,8 +170,7 @@ Task<void> looked_at_again(Terminals terminals) {
   EXPECT_TRUE(co_await terminals.close(id)) << "repeatable";
 }
 TEST(Keeper, NothingIsLostWhileNobodyLooks) {
-  RunningKeeper keeper;
-  run_task(looked_at_again(keeper.terminals()));
+  with_keeper(looked_at_again);
 }
 
 Task<void> flooded(Terminals terminals) {
@@ -206,8 +207,7 @@ Task<void> flooded(Terminals terminals) {
   EXPECT_TRUE(viewer->text.starts_with("01234567890")) << "it goes on at a line";
 }
 TEST(Keeper, WhoDoesNotAcknowledgeMissesTheMiddle) {
-  RunningKeeper keeper;
-  run_task(flooded(keeper.terminals()));
+  with_keeper(flooded);
 }
 
 Task<void> as_many_as_there_may_be(Terminals terminals) {
@@ -237,8 +237,7 @@ Task<void> as_many_as_there_may_be(Terminals terminals) {
   for (const auto& t : *list) EXPECT_NE(t.id, ids[4]);
 }
 TEST(Keeper, HasTwelveTerminalsAtMost) {
-  RunningKeeper keeper;
-  run_task(as_many_as_there_may_be(keeper.terminals()));
+  with_keeper(as_many_as_there_may_be);
 }
 
 Task<void> shell_pid(Terminals terminals, std::string first, pid_t* pid, std::string* id) {
@@ -312,8 +311,7 @@ Task<void> watched(Terminals terminals) {
   EXPECT_EQ((*list)->front().exited, 5);
 }
 TEST(Keeper, TellsOfEveryChange) {
-  RunningKeeper keeper;
-  run_task(watched(keeper.terminals()));
+  with_keeper(watched);
 }
 
 // Whatever a client says, others are served on.
