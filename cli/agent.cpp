@@ -11,6 +11,7 @@
 #include "base/io/scope.h"
 #include "base/log.h"
 #include "base/netlink/address.h"
+#include "base/yaml/yaml.h"
 #include "bootstrap/services/service_manager.h"
 #include "cli/daemon.h"
 #include "cli/groups.h"
@@ -18,6 +19,7 @@
 #include "join/keeper.h"
 #include "join/repoint.h"
 #include "join/tls_bootstrap.h"
+#include "orchestrator/agent/configuration.h"
 #include "orchestrator/client/client.h"
 #include "orchestrator/dns/server.h"
 #include "orchestrator/proxy/proxy.h"
@@ -53,6 +55,17 @@ Result<void> follow_master(const std::string& kubeconfig, const std::string& ser
   return {};
 }
 
+Result<void> apply_file(const std::string& path, agent::AgentOptions& o) {
+  LAB_TRY(auto text, fs::read_file(path));
+  auto document = yaml::parse(text);
+  if (!document) return std::unexpected(std::move(document).error().with_context(path));
+  std::vector<std::string> notes;
+  if (auto done = agent::apply_configuration(*document, o, &notes); !done)
+    return std::unexpected(std::move(done).error().with_context(path));
+  for (const auto& note : notes) log::warn("the kubelet's configuration: " + note);
+  return {};
+}
+
 Result<agent::AgentOptions> agent_options(const Invocation& in) {
   agent::AgentOptions o;
   o.node_name = in.get("hostname-override");
@@ -67,7 +80,8 @@ Result<agent::AgentOptions> agent_options(const Invocation& in) {
   }
   o.node_lease_interval = std::chrono::seconds(in.number("node-lease-seconds"));
   o.cgroup_driver = in.get("cgroup-driver");
-  o.static_pod_path = in.get("pod-manifest-path");
+  if (in.has("config")) LAB_CHECK(apply_file(in.get("config"), o));
+  if (in.has("pod-manifest-path")) o.static_pod_path = in.get("pod-manifest-path");
   LAB_TRY(auto serving, join::ensure_serving_certificate(kPkiDirectory, o.node_name, o.node_ip));
   o.serving_certificate_pem = serving.certificate_pem;
   o.serving_key_pem = serving.key_pem;
@@ -167,6 +181,7 @@ Commands agent_commands() {
            .summary = "Run the node agent: pods, service proxy, name server",
            .options = {{.name = "kubeconfig", .value = "FILE", .help = "The node's credentials", .fallback = "/etc/kubernetes/kubelet.conf"},
                        {.name = "bootstrap-kubeconfig", .value = "FILE", .help = "Credentials for getting them", .fallback = "/etc/kubernetes/bootstrap-kubelet.conf"},
+                       {.name = "config", .value = "FILE", .help = "A KubeletConfiguration; flags come before what it says"},
                        {.name = "hostname-override", .value = "NAME", .help = "Name of the node"},
                        {.name = "node-ip", .value = "ADDRESS", .help = "Address of the node"},
                        {.name = "container-runtime-endpoint", .value = "SOCKET", .help = "The container runtime", .fallback = "unix:///run/containerd/containerd.sock"},

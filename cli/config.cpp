@@ -34,6 +34,7 @@ Result<void> validate(const Invocation& in) {
   if (!in.has("config"))
     return fail(Code::kInvalid, "the --config flag is mandatory", "as in: lab config validate --config kubeadm.yaml");
   LAB_TRY(auto file, config::read_file(in.get("config")));
+  LAB_CHECK(judge_kubelet(file));
   show_warnings(file);
   std::printf("ok\n");
   return {};

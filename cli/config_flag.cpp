@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "orchestrator/agent/configuration.h"
+
 namespace lab::cli {
 
 namespace {
@@ -45,6 +47,14 @@ Result<void> check_mixed(const Invocation& in) {
   if (mixed.empty()) return {};
   return fail(Code::kInvalid, "can not mix '--config' with arguments [" + mixed + "]",
               "write them into the file, or leave the file out");
+}
+
+Result<void> judge_kubelet(bootstrap::config::File& file) {
+  agent::AgentOptions scratch;
+  std::vector<std::string> notes;
+  LAB_CHECK(agent::apply_configuration(file.document("KubeletConfiguration"), scratch, &notes));
+  for (const auto& note : notes) file.warnings.push_back("KubeletConfiguration's " + note);
+  return {};
 }
 
 void show_warnings(const bootstrap::config::File& file) {

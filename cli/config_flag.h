@@ -18,12 +18,15 @@ template <class Apply>
 Result<void> with_config(const Invocation& in, Apply apply);
 
 void show_warnings(const bootstrap::config::File& file);
+// Whether the agent can be set up as the file's KubeletConfiguration says; what it cannot take becomes a warning.
+Result<void> judge_kubelet(bootstrap::config::File& file);
 
 template <class Apply>
 Result<void> with_config(const Invocation& in, Apply apply) {
   if (!in.has("config")) return {};
   LAB_CHECK(check_mixed(in));
   LAB_TRY(auto file, bootstrap::config::read_file(in.get("config")));
+  LAB_CHECK(judge_kubelet(file));
   LAB_CHECK(apply(file));
   show_warnings(file);
   return {};

@@ -70,6 +70,11 @@ Result<void> apply_config(bootstrap::config::File& file, JoinOptions& o) {
     if (json::has(master, "localAPIEndpoint", "bindPort"))
       file.warnings.push_back("controlPlane.localAPIEndpoint.bindPort has no effect: masters share the first one's port");
   }
+  o.kubelet = file.document("KubeletConfiguration");
+  for (const char* of_cluster : {"clusterDNS", "clusterDomain"})
+    if (json::has(o.kubelet, of_cluster))
+      file.warnings.push_back(std::string("KubeletConfiguration's ") + of_cluster +
+                              " has no effect: it is the same on all nodes, as init was told");
   o.run.dry_run = o.run.dry_run || json::flag(v, "dryRun");
   if (o.run.skip.empty()) o.run.skip = texts(json::at(v, "skipPhases"));
   o.discovery_timeout = seconds_of(json::at(v, "timeouts", "discovery"), o.discovery_timeout);

@@ -201,6 +201,14 @@ Result<void> images(JoinContext& c) {
   return bootstrap::import_bundled_images(c.options.cri_socket, runtime);
 }
 
+// The cluster's, with what this node's own file says on top.
+json::Value kubelet_of_node(const json::Value& of_cluster, const json::Value& own) {
+  auto out = bootstrap::with_fields(of_cluster, own);
+  for (const char* name : {"clusterDNS", "clusterDomain", "nodeLeaseDurationSeconds"})
+    if (json::has(of_cluster, name)) json::set(out, json::at(of_cluster, name), name);
+  return out;
+}
+
 Result<void> kubelet_start(JoinContext& c) {
   if (c.server.empty()) LAB_CHECK(discovery(c));   // run alone
   LAB_TRY(auto runtime, bootstrap::start_runtime(*c.services, c.options.cri_socket, c.options.ask_runtime));
@@ -234,7 +242,8 @@ Result<void> kubelet_start(JoinContext& c) {
       .taints = c.options.taints,
       .overlay = json::str(cluster_map, "data", bootstrap::kOverlayKey) != "manifest",
       .overlay_choice = bootstrap::OverlayChoice::decode(json::at(cluster_map, "data")),
-      .runtime = runtime};
+      .runtime = runtime,
+      .kubelet = kubelet_of_node(kubelet, c.options.kubelet)};
   if (auto seconds = json::num(kubelet, "nodeLeaseDurationSeconds")) node.lease_seconds = static_cast<int>(seconds);
   for (const auto& f : bootstrap::check_host_routes({.ranges = {node.pod_cidr, node.service_cidr}}))
     c.progress.warn("[" + f.check + "]: " + f.message + "; " + f.fix);
@@ -301,6 +310,7 @@ Plan plan_kubelet_start(JoinContext& c) {
   return {"write the file \"" + std::string(kCaFile) + "\"", "write the file \"" + std::string(kBootstrapConfig) + "\"",
           "ask " + c.server + " for its ConfigMaps kubeadm-config and kubelet-config",
           "write the file \"" + std::string(bootstrap::kNodeRecord) + "\"",
+          "write the file \"" + std::string(bootstrap::kKubeletConfigFile) + "\"",
           "start the services lab-agent and lab-overlay as node \"" + c.options.node_name + "\" at " + c.options.node_ip};
 }
 

@@ -28,6 +28,7 @@ struct JoinOptions {
   std::vector<std::string> taints;           // the node registers with them: "key=value:Effect"
   std::chrono::seconds discovery_timeout{2}; // how long a token that the cluster does not know yet is asked for again
   std::chrono::seconds tls_bootstrap_timeout{90};
+  json::Value kubelet;                       // KubeletConfiguration of a file, on top of the cluster's; null: none
   std::vector<std::string> ignore_preflight;
   bool control_plane = false;                // join as a further master
   std::string certificate_key;               // of lab init --upload-certs

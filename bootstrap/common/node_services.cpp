@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/yaml/yaml.h"
 #include "bootstrap/common/cluster.h"
 #include "bootstrap/common/runtime.h"
 
@@ -47,6 +48,7 @@ Unit agent_unit(const NodeServices& node) {
                 "--service-cluster-ip-range", node.service_cidr, "--cluster-cidr", node.pod_cidr, "--node-lease-seconds",
                 std::to_string(std::max(1, node.lease_seconds / 4)), "--cgroup-driver",
                 node.runtime.systemd_cgroups ? "systemd" : "cgroupfs"};
+  if (!node.kubelet.is_null()) agent.argv.insert(agent.argv.end(), {"--config", kKubeletConfigFile});
   for (const auto& t : node.taints) {
     agent.argv.push_back("--register-with-taints");
     agent.argv.push_back(t);
@@ -63,6 +65,28 @@ Unit overlay_unit(const NodeServices& node) {
   const auto more = node.overlay_choice.flags();
   overlay.argv.insert(overlay.argv.end(), more.begin(), more.end());
   return overlay;
+}
+
+Result<void> check_cgroup_driver(const NodeServices& node) {
+  const auto asked = json::str(node.kubelet, "cgroupDriver");
+  const std::string has = node.runtime.systemd_cgroups ? "systemd" : "cgroupfs";
+  if (asked.empty() || asked == has) return {};
+  return fail(Code::kInvalid,
+              "KubeletConfiguration: cgroupDriver is \"" + std::string(asked) + "\", and the container runtime's is \"" +
+                  has + "\"",
+              "leave cgroupDriver out (the agent follows the runtime), or set the runtime: SystemdCgroup in "
+              "/etc/containerd/config.toml");
+}
+
+// Says whether the file changed: the agent reads it at its start.
+Result<bool> write_kubelet_configuration(const NodeServices& node) {
+  if (node.kubelet.is_null()) return false;
+  const std::string text = yaml::dump(node.kubelet);
+  const auto before = fs::read_file(kKubeletConfigFile);
+  if (before && *before == text) return false;
+  LAB_CHECK(fs::make_dirs("/var/lib/kubelet"));
+  LAB_CHECK(fs::write_file(kKubeletConfigFile, text));
+  return before.has_value();
 }
 
 constexpr const char* kEncryptionKey = "overlay-encryption";
@@ -116,10 +140,17 @@ std::string command_line(const Unit& unit) {
 std::vector<std::string> node_services_plan(const NodeServices& node) {
   std::vector<std::string> out{"link the CNI plugin \"" + fs::join(node.runtime.cni_bin_directory, "lab-cni") + "\" to this program",
                                "write the file \"" + std::string(kNodeRecord) + "\""};
+  if (!node.kubelet.is_null()) out.push_back("write the file \"" + std::string(kKubeletConfigFile) + "\"");
   if (!socket_answers(node.cri_socket)) out.push_back("start the container runtime behind " + node.cri_socket);
   out.push_back("start the service lab-agent:\n\t" + command_line(agent_unit(node)));
   if (node.overlay) out.push_back("start the service lab-overlay:\n\t" + command_line(overlay_unit(node)));
   return out;
+}
+
+json::Value with_fields(json::Value document, const json::Value& over) {
+  for (const auto& [name, value] : json::as_object(over))
+    if (name != "kind" && name != "apiVersion") json::set(document, value, std::string_view(name));
+  return document;
 }
 
 Result<NodeServices> read_node_record() {
@@ -149,6 +180,8 @@ Result<RuntimeSettings> start_runtime(ServiceManager& services, const std::strin
 }
 
 Result<void> start_node_services(ServiceManager& services, const NodeServices& node) {
+  LAB_CHECK(check_cgroup_driver(node));
+  LAB_TRY(bool changed, write_kubelet_configuration(node));
   const std::string self = fs::self_exe();
   const std::string& plugins = node.runtime.cni_bin_directory;
   LAB_CHECK(fs::make_dirs(plugins));
@@ -158,6 +191,7 @@ Result<void> start_node_services(ServiceManager& services, const NodeServices& n
       LAB_CHECK(fs::symlink(self, path));
   LAB_CHECK(write_node_record(node));
   LAB_CHECK(services.ensure_running(agent_unit(node)));
+  if (changed) LAB_CHECK(services.restart("lab-agent"));
   return node.overlay ? services.ensure_running(overlay_unit(node)) : Result<void>{};
 }
 

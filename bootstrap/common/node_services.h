@@ -32,6 +32,7 @@ struct NodeServices {
   bool overlay = true;
   OverlayChoice overlay_choice;
   RuntimeSettings runtime;                   // set by start_runtime()
+  json::Value kubelet;                       // KubeletConfiguration of this node; null: the agent's defaults
 };
 
 // What this node was set up with, for those who undo it: /etc/lab/node.json. NotFound on a machine that is no node.
@@ -41,7 +42,13 @@ Result<NodeServices> read_node_record();
 // Makes sure that a container runtime answers, and learns how it is configured.
 Result<RuntimeSettings> start_runtime(ServiceManager& services, const std::string& socket, const AskRuntime& ask);
 
-// Installs the CNI plugin where the runtime looks for it, and starts the daemons.
+// KubeletConfiguration of a node, as kubeadm and the kubelet have it.
+inline constexpr const char* kKubeletConfigFile = "/var/lib/kubelet/config.yaml";
+// `document` with the fields of `over` in place of its own; each of them whole. kind and apiVersion stay.
+json::Value with_fields(json::Value document, const json::Value& over);
+
+// Writes the kubelet's configuration, installs the CNI plugin where the runtime looks for it, and starts the daemons.
+// kInvalid when the configuration names another cgroup driver than the runtime has.
 Result<void> start_node_services(ServiceManager& services, const NodeServices& node);
 // What start_node_services would do, in words that continue "Would ...".
 std::vector<std::string> node_services_plan(const NodeServices& node);

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <utility>
 
+#include "bootstrap/config/kubelet.h"
 #include "orchestrator/api/time.h"
 
 namespace lab::bootstrap::config {
@@ -90,17 +91,23 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-// "; did you mean \"podSubnet\"?", or which version has the field.
-std::string advice(std::string_view name, const Fields& fields, unsigned version) {
+// The field that was meant, perhaps; "" where none is near.
+std::string nearest_to(std::string_view name, const Fields& fields, unsigned version) {
   std::string_view best;
   std::size_t nearest = 4;
   for (const auto& f : fields.rows) {
-    if (f.name == name)
-      return std::string("; it exists in ") + (f.versions == kV1beta3 ? "v1beta3" : "v1beta4") + " only";
     if (!(f.versions & version)) continue;
     if (auto d = distance(name, f.name); d < nearest) nearest = d, best = f.name;
   }
-  if (!best.empty()) return "; did you mean \"" + std::string(best) + "\"?";
+  return std::string(best);
+}
+
+// "; did you mean \"podSubnet\"?", or which version has the field.
+std::string advice(std::string_view name, const Fields& fields, unsigned version) {
+  for (const auto& f : fields.rows)
+    if (f.name == name)
+      return std::string("; it exists in ") + (f.versions == kV1beta3 ? "v1beta3" : "v1beta4") + " only";
+  if (auto best = nearest_to(name, fields, version); !best.empty()) return "; did you mean \"" + best + "\"?";
   std::string all;
   for (const auto& f : fields.rows)
     if (f.versions & version) all += (all.empty() ? "" : ", ") + std::string(f.name);
@@ -118,6 +125,7 @@ struct Walk {
   const yaml::Document& document;
   unsigned version;
   Findings& out;
+  std::string whose = {};
 
   std::string at(const std::string& pointer) const { return yaml::place_text(document, pointer) + ": "; }
 
@@ -132,19 +140,41 @@ struct Walk {
       note(json::str(value.get_array()[i], "name"), pointer + "/" + std::to_string(i));
   }
 
+  // What is done anyway; and a time of zero, by which the kubelet means its default.
+  static bool unmentioned(const Field& field, const json::Value& value) {
+    if (field.kind == Kind::kDuration && !field.idle.empty()) {
+      auto given = api::parse_duration(json::as_str(value));
+      if (given && given->count() == 0) return true;
+    }
+    if (field.as_is.empty()) return false;
+    auto done = json::parse(field.as_is);
+    return done && *done == value;
+  }
+
+  void unknown(const Fields& fields, const std::string& where, const std::string& full, std::string_view name) const {
+    if (!fields.open) {
+      out.errors.push_back(at(where) + "unknown field \"" + full + "\"" + advice(name, fields, version));
+      return;
+    }
+    const std::string near = nearest_to(name, fields, version);
+    out.warnings.push_back(at(where) + whose + full + " is unknown here and has no effect" +
+                           (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+  }
+
   void one(const Field& field, const json::Value& value, const std::string& pointer, const std::string& path) const {
     if (!fits(value, field.kind)) {
-      out.errors.push_back(at(pointer) + path + " must be " + std::string(kind_text(field.kind)));
+      out.errors.push_back(at(pointer) + whose + path + " must be " + std::string(kind_text(field.kind)));
       return;
     }
     if (value.is_null()) return;
-    const bool nothing = (value.is_array() && value.get_array().empty()) || (value.is_object() && value.get_object().empty());
-    if (nothing) return;
+    const bool nothing =
+        (value.is_array() && value.get_array().empty()) || (value.is_object() && value.get_object().empty());
+    if (nothing || unmentioned(field, value)) return;
     const bool of_flags = field.name.ends_with("xtraArgs");
     if (of_flags && !field.idle.empty())
       flags(field, value, pointer, path);
     else if (!field.idle.empty())
-      out.warnings.push_back(at(pointer) + path + " has no effect: " + std::string(field.idle));
+      out.warnings.push_back(at(pointer) + whose + path + " has no effect: " + std::string(field.idle));
     if (field.kind == Kind::kObject) all(*field.of, value, pointer, path);
     if (field.kind == Kind::kObjects)
       for (std::size_t i = 0; i < value.get_array().size(); ++i) {
@@ -162,7 +192,7 @@ struct Walk {
       auto field = std::find_if(fields.rows.begin(), fields.rows.end(),
                                 [&](const Field& f) { return f.name == name && (f.versions & version); });
       if (field == fields.rows.end())
-        out.errors.push_back(at(where) + "unknown field \"" + full + "\"" + advice(name, fields, version));
+        unknown(fields, where, full, name);
       else
         one(*field, below, where, full);
     }
@@ -176,12 +206,7 @@ void check_fields(const yaml::Document& document, const Fields& fields, unsigned
 }
 
 void check_kubelet(const yaml::Document& document, Findings& out) {
-  for (const auto& [key, value] : json::as_object(document.value)) {
-    const std::string_view name(key);
-    if (name == "apiVersion" || name == "kind" || name == "clusterDNS") continue;
-    out.warnings.push_back(yaml::place_text(document, "/" + yaml::pointer_token(name)) + ": KubeletConfiguration's " +
-                           std::string(name) + " has no effect: of the kubelet's settings only clusterDNS is taken");
-  }
+  Walk{document, kBoth, out, "KubeletConfiguration's "}.all(kubelet_fields(), document.value, "", "");
 }
 
 }  // namespace lab::bootstrap::config

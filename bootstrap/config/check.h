@@ -14,7 +14,7 @@ struct Findings {
 };
 
 void check_fields(const yaml::Document& document, const Fields& fields, unsigned version, Findings& out);
-// The kubelet's own kind: a few fields are taken, and which are not is said; names are not judged.
+// The kubelet's own kind: which fields are not taken is said; names that nobody knows are warned of.
 void check_kubelet(const yaml::Document& document, Findings& out);
 
 }  // namespace lab::bootstrap::config

@@ -19,11 +19,13 @@ struct Field {
   const Fields* of = nullptr;  // kObject, kObjects: the fields inside
   unsigned versions = kBoth;
   std::string_view idle = {};  // why it has no effect here; empty: it is acted upon, or its fields say for themselves
+  std::string_view as_is = {};  // JSON: the value that needs no mention, as it is what is done anyway
 };
 
 struct Fields {
   std::string_view name;  // "NodeRegistrationOptions"
   std::span<const Field> rows;
+  bool open = false;  // a name that is not in the table is warned of, not refused
 };
 
 // The documents: InitConfiguration, ClusterConfiguration, JoinConfiguration, ResetConfiguration, UpgradeConfiguration.

@@ -73,7 +73,8 @@ NodeServices node_services(const InitContext& c) {
           .lease_seconds = static_cast<int>(o.node_grace.count()),
           .taints = c.node_taints(),
           .overlay = overlay_is_service(c.options),
-          .overlay_choice = overlay_choice(c.options)};
+          .overlay_choice = overlay_choice(c.options),
+          .kubelet = kubelet_configuration(c)};
 }
 
 Result<void> kubelet_start_phase(InitContext& c) {

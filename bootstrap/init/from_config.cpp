@@ -152,6 +152,22 @@ Result<void> apply_cluster(const json::Value& v, InitOptions& o, std::vector<std
   return {};
 }
 
+// The domain is the cluster's, of which the name server and the API server must know, too.
+Result<void> apply_kubelet(const config::File& file, InitOptions& o) {
+  o.kubelet = file.document("KubeletConfiguration");
+  const auto& dns = json::list(o.kubelet, "clusterDNS");
+  if (!dns.empty()) o.dns_address = json::as_str(dns[0]);
+  const std::string domain(json::str(o.kubelet, "clusterDomain"));
+  const auto asked = json::str(file.document("ClusterConfiguration"), "networking", "dnsDomain");
+  if (!domain.empty() && !asked.empty() && domain != asked)
+    return fail(Code::kInvalid,
+                "clusterDomain of KubeletConfiguration is \"" + domain + "\", networking.dnsDomain of "
+                "ClusterConfiguration is \"" + std::string(asked) + "\"",
+                "leave one of them out");
+  if (!domain.empty()) o.service_dns_domain = domain;
+  return {};
+}
+
 }  // namespace
 
 std::vector<std::string> taints_of(const json::Value& list) {
@@ -171,9 +187,7 @@ Result<void> apply_config(config::File& file, InitOptions& options) {
                 "a JoinConfiguration is for lab join");
   LAB_CHECK(apply_init(file.document("InitConfiguration"), options, file.warnings));
   LAB_CHECK(apply_cluster(file.document("ClusterConfiguration"), options, file.warnings));
-  const auto& dns = json::list(file.document("KubeletConfiguration"), "clusterDNS");
-  if (!dns.empty()) options.dns_address = json::as_str(dns[0]);
-  return {};
+  return apply_kubelet(file, options);
 }
 
 Result<void> apply_config(config::File& file, ResetOptions& o) {

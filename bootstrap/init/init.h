@@ -55,6 +55,7 @@ struct InitOptions {
   std::chrono::seconds signing_duration{0};  // how long certificates of nodes are good; 0: the server's own default
   std::chrono::seconds node_grace{40};       // until a silent node is NotReady
   std::chrono::seconds pod_toleration{300};  // default toleration of not-ready and unreachable
+  json::Value kubelet;                       // KubeletConfiguration of a file, for all nodes; null: none was given
   std::vector<std::string> ignore_preflight;
   AskRuntime ask_runtime;
   RunOptions run;

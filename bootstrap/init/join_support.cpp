@@ -94,13 +94,14 @@ json::Value cluster_configuration(const InitContext& c) {
 }
 
 json::Value kubelet_configuration(const InitContext& c) {
-  return json::Object{{"apiVersion", "kubelet.config.k8s.io/v1beta1"},
-                      {"kind", "KubeletConfiguration"},
-                      {"clusterDNS", json::Array{c.dns_address}},
-                      {"clusterDomain", c.options.service_dns_domain},
-                      {"nodeLeaseDurationSeconds", c.options.node_grace.count()},
-                      {"rotateCertificates", true},
-                      {"staticPodPath", "/etc/kubernetes/manifests"}};
+  json::Value out = json::Object{{"apiVersion", "kubelet.config.k8s.io/v1beta1"},
+                                 {"kind", "KubeletConfiguration"},
+                                 {"rotateCertificates", true},
+                                 {"staticPodPath", "/etc/kubernetes/manifests"}};
+  out = with_fields(std::move(out), c.options.kubelet);
+  return with_fields(std::move(out), json::Object{{"clusterDNS", json::Array{c.dns_address}},
+                                                  {"clusterDomain", c.options.service_dns_domain},
+                                                  {"nodeLeaseDurationSeconds", c.options.node_grace.count()}});
 }
 
 Result<void> upload_kubeadm_config_phase(InitContext& c) {

@@ -14,7 +14,7 @@ Agent::Impl::Impl(AgentOptions o, client::Client* a, Loop& l)
       api(a),
       loop(l),
       cri(options.cri_socket),
-      cgroups({.root = options.cgroup_root, .driver = options.cgroup_driver}),
+      cgroups({.root = options.cgroup_root, .driver = options.cgroup_driver, .pod_pids = options.pod_pids_limit}),
       machine(read_machine()),
       capacity(node_capacity(machine, cgroups, options)),
       node_ip(options.node_ip.empty() ? default_address() : options.node_ip),

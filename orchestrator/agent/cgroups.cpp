@@ -39,12 +39,13 @@ bool remove_tree(const std::string& dir) {
 
 }  // namespace
 
-std::vector<std::string> slice_properties(const PodLimits& limits) {
+std::vector<std::string> slice_properties(const PodLimits& limits, std::int64_t pids) {
   std::vector<std::string> out{"CPUWeight=" + std::to_string(cpu_weight(limits.cpu_shares))};
   // In percent of one processor; rounded up, so that a small quota does not vanish.
   if (limits.cpu_quota)
     out.push_back("CPUQuota=" + std::to_string((*limits.cpu_quota * 100 + kCpuPeriod - 1) / kCpuPeriod) + "%");
   if (limits.memory) out.push_back("MemoryMax=" + std::to_string(*limits.memory));
+  if (pids > 0) out.push_back("TasksMax=" + std::to_string(pids));
   return out;
 }
 
@@ -140,7 +141,7 @@ Result<void> Cgroups::make_pod(const json::Value& pod) const {
   Qos qos = qos_of(pod);
   std::string path = slice_path(uid_of(pod), qos);
   PodLimits limits = pod_limits(pod);
-  if (by_systemd()) return make_slice(parent_of(pod), slice_properties(limits));
+  if (by_systemd()) return make_slice(parent_of(pod), slice_properties(limits, options_.pod_pids));
   if (!v2_.empty()) {
     enable_controllers(path);
     LAB_CHECK(fs::make_dirs(fs::join(v2_, path)));
@@ -149,6 +150,7 @@ Result<void> Cgroups::make_pod(const json::Value& pod) const {
     if (limits.cpu_quota)
       set("cpu", path, "cpu.max", std::to_string(*limits.cpu_quota) + " " + std::to_string(kCpuPeriod));
     if (limits.memory) set("memory", path, "memory.max", std::to_string(*limits.memory));
+    if (options_.pod_pids > 0) set("pids", path, "pids.max", std::to_string(options_.pod_pids));
     return {};
   }
   for (const auto& [controller, mount] : v1_)
@@ -160,6 +162,7 @@ Result<void> Cgroups::make_pod(const json::Value& pod) const {
     set("cpu", path, "cpu.cfs_quota_us", std::to_string(*limits.cpu_quota));
   }
   if (limits.memory) set("memory", path, "memory.limit_in_bytes", std::to_string(*limits.memory));
+  if (options_.pod_pids > 0) set("pids", path, "pids.max", std::to_string(options_.pod_pids));
   return {};
 }
 

@@ -17,12 +17,13 @@
 namespace lab::agent {
 
 // What systemd is told of a pod's limits, as systemd.resource-control(5) names it: "MemoryMax=67108864".
-std::vector<std::string> slice_properties(const PodLimits& limits);
+std::vector<std::string> slice_properties(const PodLimits& limits, std::int64_t pids = -1);
 
 struct CgroupOptions {
   std::string root = "/";           // below which kubepods is made; the kubelet's --cgroup-root
   std::string driver = "cgroupfs";  // or "systemd": names are slices, as the runtime must be told too
   std::string mounts = "/sys/fs/cgroup";
+  std::int64_t pod_pids = -1;  // processes of a pod; below 1: no limit
 };
 
 class Cgroups {

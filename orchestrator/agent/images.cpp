@@ -92,13 +92,29 @@ Task<StartResult<cri::Image>> Images::ensure(ObjectPtr pod, ContainerRef contain
           "Container image \"" + image + "\" already present on machine (its registry cannot be reached)");
     co_return **present;
   }
-  auto pulled = co_await pull(pod, image, present->has_value(), event, stop);
+  auto pulled = co_await pull_in_turn(pod, image, present->has_value(), event, stop);
   if (!pulled && *present && options_.use_present_image_offline && unreachable_.contains(registry_of(image))) {
     event("Normal", "Pulled",
           "Container image \"" + image + "\" already present on machine (its registry cannot be reached)");
     co_return **present;
   }
   co_return pulled;
+}
+
+Task<StartResult<cri::Image>> Images::pull_in_turn(ObjectPtr pod, std::string image, bool present, EventFn event,
+                                                   std::stop_token stop) {
+  while (options_.max_parallel_pulls > 0 && pulling_ >= options_.max_parallel_pulls)
+    if (!co_await pulled_.wait(stop))
+      co_return std::unexpected(StartError{"Cancelled", "the pull of \"" + image + "\" was given up"});
+  struct Turn {
+    explicit Turn(Images& all) : images(all) { ++images.pulling_; }
+    ~Turn() {
+      --images.pulling_;
+      images.pulled_.notify();
+    }
+    Images& images;
+  } turn(*this);
+  co_return co_await pull(pod, image, present, event, stop);
 }
 
 Task<StartResult<cri::Image>> Images::pull(ObjectPtr pod, std::string image, bool present, EventFn event,

@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 
+#include "base/io/sync.h"
 #include "orchestrator/agent/backoff.h"
 #include "orchestrator/agent/container_config.h"
 #include "orchestrator/agent/volumes/volumes.h"
@@ -29,6 +30,9 @@ class Images {
   Task<void> collect(double used_percent, std::int64_t capacity_bytes);
 
  private:
+  // After its turn, where the options let only so many pulls go on at once.
+  Task<StartResult<cri::Image>> pull_in_turn(ObjectPtr pod, std::string image, bool present, EventFn event,
+                                             std::stop_token stop);
   Task<StartResult<cri::Image>> pull(ObjectPtr pod, std::string image, bool present, EventFn event,
                                      std::stop_token stop);
   Task<std::vector<cri::AuthConfig>> credentials(ObjectPtr pod, std::string registry);
@@ -37,6 +41,8 @@ class Images {
   ObjectFetcher& objects_;
   const AgentOptions& options_;
   Backoff backoff_;
+  int pulling_ = 0;
+  Event pulled_;
   std::map<std::string, TimePoint> unreachable_;  // registry -> when a pull last could not reach it
   std::map<std::string, TimePoint> last_used_;    // image id -> when it was last seen in use
 };

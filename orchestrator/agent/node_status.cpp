@@ -70,7 +70,9 @@ NodeCapacity node_capacity(const MachineInfo& m, const Cgroups& cgroups, const A
   // As much as the eviction threshold must stay free is not for pods either.
   c.allocatable_memory =
       std::max<std::int64_t>(c.memory - o.eviction_memory_bytes - reserved(o.allocatable_memory_reserved, false), 0);
-  c.allocatable_storage = c.storage - c.storage * o.eviction_disk_percent / 100;
+  const std::int64_t kept_free = std::max(c.storage * o.eviction_disk_percent / 100, o.eviction_disk_bytes);
+  c.allocatable_storage =
+      std::max<std::int64_t>(c.storage - kept_free - reserved(o.allocatable_storage_reserved, false), 0);
   return c;
 }
 
@@ -201,8 +203,10 @@ Task<json::Value> NodeKeeper::current_status() {
   bool memory = seen.memory.available < options_.eviction_memory_bytes;
   bool disk =
       seen.disk.capacity > 0 && (seen.disk.available * 100 / seen.disk.capacity < options_.eviction_disk_percent ||
-                                 (seen.disk.inodes > 0 && seen.disk.inodes_free * 100 / seen.disk.inodes < 5));
-  bool pids = seen.pids.max > 0 && seen.pids.max - seen.pids.used < 100;
+                                 seen.disk.available < options_.eviction_disk_bytes ||
+                                 (seen.disk.inodes > 0 && seen.disk.inodes_free * 100 / seen.disk.inodes <
+                                                              options_.eviction_inodes_percent));
+  bool pids = seen.pids.max > 0 && seen.pids.max - seen.pids.used < options_.eviction_pids;
   put_condition(list, "MemoryPressure", memory, memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
                 memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available");
   put_condition(list, "DiskPressure", disk, disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",

@@ -38,7 +38,8 @@ struct AgentOptions {
   std::string cgroup_driver = "cgroupfs";
   int max_pods = 110;
   std::string allocatable_memory_reserved;  // quantities set aside for the system; empty: none
-  std::string allocatable_cpu_reserved;
+  std::string allocatable_cpu_reserved, allocatable_storage_reserved;
+  std::int64_t pod_pids_limit = -1;  // processes of a pod; below 1: no limit
 
   // The kubelet's own HTTPS server. port -1: none; 0: any.
   std::string listen_address = "0.0.0.0";
@@ -64,8 +65,12 @@ struct AgentOptions {
   int log_max_files = 5;
   std::int64_t eviction_memory_bytes = 100 << 20;  // below: MemoryPressure
   int eviction_disk_percent = 10;                  // free below: DiskPressure
+  std::int64_t eviction_disk_bytes = 0;            // the same, in bytes
+  int eviction_inodes_percent = 5;                 // the same, of inodes
+  std::int64_t eviction_pids = 100;                // fewer that may still be made: PIDPressure
   Duration backoff_initial = std::chrono::seconds(10), backoff_max = std::chrono::minutes(5);
   Duration pull_timeout = std::chrono::minutes(10);
+  int max_parallel_pulls = 0;  // 0: as many as there are
   // An image that policy Always wants pulled is used as it is on this node when its registry cannot be reached.
   bool use_present_image_offline = true;
 };

@@ -35,6 +35,12 @@ controllerManager:
   - name: cluster-signing-duration
     value: 30s
 certificateValidityPeriod: 8760h0m0s
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+maxPods: 30
+podPidsLimit: 300
+shutdownGracePeriod: 30s
 """
 JOIN = """apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
@@ -48,6 +54,12 @@ nodeRegistration:
   kubeletExtraArgs:
   - name: node-labels
     value: a=b
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+maxPods: 20
+systemReserved:
+  cpu: 100m
 """
 
 # What a dry run must leave as it is. Logs and the runtime's own files move by themselves.
@@ -99,12 +111,16 @@ def empty_nodes(lab):
 
 def files_are_printed_judged_and_migrated(lab):
     _sh(lab, "node1", "for k in init join reset upgrade; do kubeadm config print $k-defaults >/tmp/d.yaml; kubeadm config validate --config /tmp/d.yaml || exit 1; done")
-    check(_sh(lab, "node1", "kubeadm config validate --config /root/init.yaml").strip() == "ok", "ok is not said")
+    check(_sh(lab, "node1", "kubeadm config validate --config /root/init.yaml 2>/dev/null").strip() == "ok", "ok is not said")
     _sh(lab, "node1", "sed 's/podSubnet/podSubent/; s/clusterName: classroom/clusterName: [1]/' /root/init.yaml >/root/bad.yaml")
     for command in ("config validate", "init"):
         _refused(lab, "node1", f"kubeadm {command} --config /root/bad.yaml", 1 if "config" in command else 2,
                  "/root/bad.yaml, line 18, column 3: unknown field \"networking.podSubent\"; did you mean \"podSubnet\"?",
                  "line 16, column 1: clusterName must be text")
+    done = _sh(lab, "node1", "kubeadm config validate --config /root/init.yaml", check=False)
+    check("KubeletConfiguration's shutdownGracePeriod has no effect" in done.stderr and "maxPods" not in done.stderr, done.stderr)
+    _sh(lab, "node1", "sed 's/maxPods: 30/evictionHard: {memory.available: much}/' /root/init.yaml >/root/bad.yaml")
+    _refused(lab, "node1", "kubeadm init --config /root/bad.yaml", 2, "KubeletConfiguration: evictionHard: memory.available: \"much\" is no quantity")
     old = "apiVersion: kubeadm.k8s.io/v1beta3\\nkind: ClusterConfiguration\\napiServer:\\n  extraArgs:\\n    v: \\\"4\\\"\\n"
     out = _sh(lab, "node1", f"printf \"{old}\" >/root/old.yaml; kubeadm config migrate --old-config /root/old.yaml")
     check("kubeadm.k8s.io/v1beta4" in out and "- name: v\n    value: \"4\"" in out, out)
@@ -147,6 +163,21 @@ def init_from_a_file(lab):
     check(_sh(lab, "node1", f"{kubectl} get node node1 -o jsonpath={{.spec.taints}}") == "", "node1 has taints")
 
 
+def the_kubelets_configuration_reaches_the_node(lab):
+    kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+    check(_sh(lab, "node1", f"{kubectl} get node node1 -o jsonpath={{.status.allocatable.pods}}") == "30", "maxPods")
+    config = _sh(lab, "node1", "cat /var/lib/kubelet/config.yaml")
+    check("podPidsLimit: 300" in config and "clusterDomain: cluster.local" in config, config)
+    check("podPidsLimit: 300" in _sh(lab, "node1", f"{kubectl} -n kube-system get cm kubelet-config -o yaml"), "ConfigMap kubelet-config")
+    _sh(lab, "node1", f"{kubectl} run limited --image=busybox --restart=Never --command -- sleep 1000")
+    limits = "cat /sys/fs/cgroup/pids/kubepods/besteffort/pod*/pids.max /sys/fs/cgroup/kubepods/besteffort/pod*/pids.max 2>/dev/null"
+    wait_for("a pod's limit of processes", lambda: "300" in _sh(lab, "node1", limits, check=False).stdout.split())
+    _sh(lab, "node1", f"{kubectl} delete pod limited --force --grace-period=0 2>/dev/null")
+    # A driver that is not the runtime's would leave every pod without a sandbox.
+    _sh(lab, "node1", "sed 's/maxPods: 30/cgroupDriver: systemd/' /root/init.yaml >/root/driver.yaml")
+    _refused(lab, "node1", "kubeadm init phase kubelet-start --config /root/driver.yaml", 1, "cgroupDriver is \"systemd\"", "the container runtime's is \"cgroupfs\"")
+
+
 def a_dry_run_of_join_changes_nothing(lab):
     out = _unchanged(lab, "node2", "kubeadm join --config /root/join.yaml --dry-run")
     check("/etc/kubernetes/bootstrap-kubelet.conf" in out, out)
@@ -158,6 +189,9 @@ def join_from_a_file_phase_by_phase(lab):
         done = _sh(lab, "node2", f"kubeadm join phase {phase} --config /root/join.yaml", check=False)
         check(done.returncode == 0, f"{phase}: {done.stdout}{done.stderr}")
         check("node-labels has no effect" in done.stderr, done.stderr)
+    node = json.loads(_sh(lab, "node1", "kubectl --kubeconfig /etc/kubernetes/admin.conf get node node2 -o json"))["status"]
+    check(node["allocatable"]["pods"] == "20" and node["allocatable"]["cpu"] != node["capacity"]["cpu"], node["allocatable"])
+    check("podPidsLimit: 300" in _sh(lab, "node2", "cat /var/lib/kubelet/config.yaml"), "what the cluster says is not on node2")
     lab.first_serial = _serial(lab, "node2", "cat /var/lib/kubelet/pki/kubelet-client-current.pem")
 
 
@@ -205,6 +239,6 @@ def init_phase_by_phase(lab):
 
 if __name__ == "__main__":
     main([empty_nodes, files_are_printed_judged_and_migrated, flags_and_files_do_not_mix, preflight_names_what_overlaps,
-          a_dry_run_of_init_changes_nothing, init_from_a_file, a_dry_run_of_join_changes_nothing, join_from_a_file_phase_by_phase,
+          a_dry_run_of_init_changes_nothing, init_from_a_file, the_kubelets_configuration_reaches_the_node, a_dry_run_of_join_changes_nothing, join_from_a_file_phase_by_phase,
           certificates_are_listed_and_renewed, a_dry_run_of_reset_changes_nothing, the_node_renews_its_certificate,
           init_phase_by_phase], Lab(2))

@@ -42,6 +42,25 @@ TEST(FromConfig, EveryFieldThatActsReachesInit) {
   EXPECT_GT(o.tokens[1].ttl, std::chrono::hours(24 * 365));
 }
 
+TEST(FromConfig, TheKubeletsDocumentIsForAllNodes) {
+  const std::string kubelet = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 30\nclusterDomain: lab.example\n";
+  auto file = *config::parse_file("apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n---\n" + kubelet, "f");
+  InitContext c;
+  ASSERT_TRUE(apply_config(file, c.options));
+  EXPECT_EQ(c.options.service_dns_domain, "lab.example") << "the name server's, too";
+  c.dns_address = "10.96.0.10";
+  const auto written = kubelet_configuration(c);
+  EXPECT_EQ(json::num(written, "maxPods"), 30);
+  EXPECT_EQ(json::str(written, "clusterDomain"), "lab.example");
+  EXPECT_EQ(json::as_str(json::list(written, "clusterDNS")[0]), "10.96.0.10");
+  EXPECT_EQ(json::str(written, "kind"), "KubeletConfiguration");
+  auto two = *config::parse_file("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nnetworking: {dnsDomain: other.example}\n---\n" + kubelet, "f");
+  InitOptions o;
+  auto refused = apply_config(two, o);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("lab.example"), std::string::npos) << refused.error().message;
+}
+
 TEST(FromConfig, FlagsThatMayStandBesideAFileWin) {
   auto file = example("init-v1beta4.yaml");
   file.documents["ClusterConfiguration"].as_object().erase("etcd");

@@ -153,7 +153,7 @@ TEST(KubeadmConfig, WhatHasNoEffectIsSaid) {
        {"imageRepository has no effect: images travel with the program",
         "nodeRegistration.kubeletExtraArgs: v has no effect", "featureGates has no effect",
         "apiServer.extraArgs: authorization-mode has no effect", "patches.directory has no effect",
-        "KubeletConfiguration's cgroupDriver has no effect", "ignored the document kubeproxy.config.k8s.io"})
+        "ignored the document kubeproxy.config.k8s.io"})
     EXPECT_TRUE(mentions(file->warnings, text)) << text;
   for (const char* text :
        {"node-ip has no effect", "default-not-ready-toleration-seconds has no effect",
@@ -162,6 +162,33 @@ TEST(KubeadmConfig, WhatHasNoEffectIsSaid) {
   auto old = parse_file(data("init-v1beta3.yaml"), "f");
   ASSERT_TRUE(old);
   EXPECT_TRUE(mentions(old->warnings, "v1beta3 is deprecated"));
+}
+
+TEST(KubeadmConfig, EachFieldOfTheKubeletIsTakenOrNamed) {
+  const std::string head = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
+  auto file = parse_file(head + "maxPods: 30\nevictionHard: {memory.available: 5%}\nshutdownGracePeriod: 30s\n" +
+                             "cpuManagerPolicy: static\nfailSwapOn: true\nmaxPodz: 3\n",
+                         "f");
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(file->warnings.size(), 4u);
+  for (const char* text :
+       {"f, line 5, column 1: KubeletConfiguration's shutdownGracePeriod has no effect: pods are not ended",
+        "KubeletConfiguration's cpuManagerPolicy has no effect", "KubeletConfiguration's failSwapOn has no effect: swap",
+        "maxPodz is unknown here and has no effect; did you mean \"maxPods\"?"})
+    EXPECT_TRUE(mentions(file->warnings, text)) << text;
+  // What kubeadm itself writes for a kubelet needs no mention.
+  auto usual = parse_file(head +
+                              "cgroupDriver: systemd\nfailSwapOn: false\nrotateCertificates: true\ncpuManagerPolicy: none\n"
+                              "shutdownGracePeriod: 0s\nsyncFrequency: 0s\nhealthzPort: 10248\nmemorySwap: {}\n"
+                              "authorization: {mode: Webhook, webhook: {cacheAuthorizedTTL: 0s, cacheUnauthorizedTTL: 0s}}\n",
+                          "f");
+  ASSERT_TRUE(usual) << usual.error().message;
+  EXPECT_TRUE(usual->warnings.empty()) << usual->warnings[0];
+  auto wrong = parse_file(head + "maxPods: \"30\"\nevictionHard: [a]\n", "f");
+  ASSERT_FALSE(wrong);
+  EXPECT_NE(wrong.error().message.find("KubeletConfiguration's maxPods must be a whole number"), std::string::npos)
+      << wrong.error().message;
+  EXPECT_NE(wrong.error().message.find("evictionHard must be a mapping"), std::string::npos) << wrong.error().message;
 }
 
 TEST(KubeadmConfig, OldDocumentsAreReadInTheNewForm) {
