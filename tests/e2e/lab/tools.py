@@ -11,6 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
 import net  # noqa: E402
 import policy  # noqa: E402
+import webhook  # noqa: E402
 from labtest import LAB, Lab, check, main, needed, wait_for  # noqa: E402
 
 
@@ -168,4 +169,4 @@ def top_pods(lab):
 
 
 if __name__ == "__main__":
-    main([a_lab_with_something_to_measure, logs, logs_follow, copies, image_build, image_list_and_load, top_nodes, top_pods] + policy.STEPS + net.STEPS, Lab(2))
+    main([a_lab_with_something_to_measure, logs, logs_follow, copies, image_build, image_list_and_load, top_nodes, top_pods] + policy.STEPS + net.STEPS + webhook.STEPS, Lab(2))
