@@ -102,4 +102,23 @@ Result<void> addon_proxy_phase(InitContext& c) {
   return {};
 }
 
+// Claims that name no class get a directory on the node of their first pod. Whoever changed or removed the class, or
+// has another default, keeps that: init run again only makes what was never there.
+Result<void> addon_storage_phase(InitContext& c) {
+  constexpr client::Resource kClasses{"storage.k8s.io", "v1", "storageclasses", "StorageClass", false};
+  LAB_TRY(auto* cluster, c.cluster());
+  LAB_TRY(auto classes, cluster->list(kClasses));
+  if (!json::list(classes, "items").empty()) return {};
+  json::Value standard = json::Object{{"apiVersion", "storage.k8s.io/v1"},
+                                      {"kind", "StorageClass"},
+                                      {"provisioner", "lab.local/directory"},
+                                      {"reclaimPolicy", "Retain"},
+                                      {"volumeBindingMode", "WaitForFirstConsumer"}};
+  json::set(standard, "standard", "metadata", "name");
+  json::set(standard, "true", "metadata", "annotations", "storageclass.kubernetes.io/is-default-class");
+  auto made = cluster->create(kClasses, "", std::move(standard));
+  if (!made && made.error().code != Code::kAlreadyExists) return std::unexpected(std::move(made).error());
+  return {};
+}
+
 }  // namespace lab::bootstrap

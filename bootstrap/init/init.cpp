@@ -134,6 +134,7 @@ const std::vector<Phase<InitContext>>& init_phases() {
           P{.name = "overlay-net", .summary = "Applied essential addon: overlay-net", .run = addon_overlay_phase, .plan = plan_overlay},
           P{.name = "dns", .summary = "Applied essential addon: dns", .run = addon_dns_phase, .plan = plan_dns},
           P{.name = "proxy", .summary = "Applied essential addon: proxy", .run = addon_proxy_phase, .plan = plan_proxy},
+          P{.name = "storage", .summary = "Applied essential addon: storage", .run = addon_storage_phase, .plan = plan_storage},
       }},
       P{.name = "show-join-command", .summary = "Showing the join command", .run = join_command_phase},
   };

@@ -114,6 +114,7 @@ Result<void> bootstrap_token_phase(InitContext& c);
 Result<void> addon_overlay_phase(InitContext& c);
 Result<void> addon_dns_phase(InitContext& c);
 Result<void> addon_proxy_phase(InitContext& c);
+Result<void> addon_storage_phase(InitContext& c);
 Result<void> join_command_phase(InitContext& c);
 
 // Whose kubeconfigs init writes, as the rows of kubeconfig/*.

@@ -107,4 +107,8 @@ Plan plan_proxy(InitContext&) {
   return {"create the ServiceAccount \"kube-proxy\" in the namespace \"kube-system\""};
 }
 
+Plan plan_storage(InitContext&) {
+  return {"create the StorageClass \"standard\", the default, unless there is one"};
+}
+
 }  // namespace lab::bootstrap

@@ -23,5 +23,6 @@ Plan plan_tokens(InitContext& c);
 Plan plan_overlay(InitContext& c);
 Plan plan_dns(InitContext& c);
 Plan plan_proxy(InitContext& c);
+Plan plan_storage(InitContext& c);
 
 }  // namespace lab::bootstrap

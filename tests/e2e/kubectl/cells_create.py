@@ -91,7 +91,8 @@ def clusterrole(k):
 def quota(k):
     k.ok("create", "quota", "limits", "--hard=configmaps=4,pods=100", has="^resourcequota/limits created$")
     try:
-        k.ok("describe", "quota", "limits", has=[r"^Name:\s+limits$", rf"^Namespace:\s+{k.ns}$"])
+        k.until("4", "get", "quota", "limits", "-o", "jsonpath={.status.hard.configmaps}")
+        k.ok("describe", "quota", "limits", has=[r"^Name:\s+limits$", rf"^Namespace:\s+{k.ns}$", r"^configmaps\s+[4-9]\s+4$", r"^pods\s+\d+\s+100$"])
         k.fails("exceeded quota: limits, requested: configmaps=1, used: configmaps=[4-9], limited: configmaps=4", "create", "configmap", "one-more")
     finally:
         k.ok("delete", "quota", "limits")   # it would forbid what follows

@@ -25,6 +25,7 @@ import cells_create  # noqa: F401
 import cells_change  # noqa: F401
 import cells_rollout  # noqa: F401
 import cells_pods  # noqa: F401
+import cells_storage  # noqa: F401
 import cells_admin  # noqa: F401
 import cells_nodes  # noqa: F401
 from harness import CELLS, Failure, Kubectl
