@@ -2,10 +2,12 @@
 """A student and a teacher in a real browser, on a classroom with a real lab: exercises 1 and 7 to their ends.
 
 The steps are in student.mjs and teacher.mjs. This script makes the class and runs its server; when the browser's side
-prints "restart", the server is killed (-9) and started again on the same ports; when it prints "end", the class's time is up.
+prints "restart", the server is killed (-9) and started again on the same ports; when it prints "end", the class's time is
+up, and "tls" has the server started with a certificate.
 """
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,8 @@ from classroom import set_end  # noqa: E402
 from labtest import LAB, Failed, Lab, check, main, needed, run, wait_for  # noqa: E402
 
 STAGE = os.environ.get("LAB_BROWSER_STAGE") or os.path.join(os.path.dirname(LAB), "tests/browser/stage")
-LINKS = r"at http://127\.0\.0\.1:(\d+) \(.*port (\d+)\)[\s\S]*(http\S+/s/\S+)\n[\s\S]*(http\S+/t/\S+)\n"
+LINKS = r"at https?://127\.0\.0\.1:(\d+) \(.*port (\d+)\)[\s\S]*(http\S+/s/\S+)\n[\s\S]*(http\S+/t/\S+)\n"
+TLS = "/var/lib/lab/classroom-tls"
 LIMIT = 1500  # seconds that the browser's side may take
 
 
@@ -26,13 +29,14 @@ class Classroom(Lab):
     def __init__(self):
         super().__init__()
         self.server, self.ports = None, ("0", "0")
+        self.had_certificate = os.path.exists(TLS)
 
-    def play(self):
+    def play(self, *flags):
         """Starts the server; waits until it has said where it is."""
         said = []
         self.server = subprocess.Popen(
             [LAB, "play", "--class", self.profile, "--create", "--nodes", str(self.count), "--language", "en",
-             "--listen", f"127.0.0.1:{self.ports[0]}", "--ports-listen", f"127.0.0.1:{self.ports[1]}"],
+             "--listen", f"127.0.0.1:{self.ports[0]}", "--ports-listen", f"127.0.0.1:{self.ports[1]}", *flags],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         threading.Thread(target=lambda out: said.extend(out), args=(self.server.stdout,), daemon=True).start()
 
@@ -54,6 +58,8 @@ class Classroom(Lab):
 
     def delete(self):
         self.kill()
+        if not self.had_certificate:
+            shutil.rmtree(TLS, ignore_errors=True)
         return run(LAB, "class", "delete", self.profile, "--force", check=False)
 
 
@@ -70,6 +76,10 @@ def a_student_and_a_teacher(lab):
                 lab.kill()
                 lab.play()
                 steps.stdin.write("restarted\n")
+                steps.stdin.flush()
+            elif line.strip() == "tls":
+                lab.kill()
+                steps.stdin.write(lab.play("--tls")[0] + "\n")
                 steps.stdin.flush()
             elif line.strip() == "end":
                 lab.end_class()

@@ -174,6 +174,23 @@ async function scalesAndFindsTheBottleneck(s) {
   await s.page.getByText("All steps are done").waitFor();
 }
 
+// A page that was asked for over TLS opens its WebSockets over TLS, and its own policy lets it.
+async function overTls(s, t) {
+  for (const person of [s, t]) await person.context.close();
+  console.log("tls");
+  const link = (await answers.next()).value;
+  check(link.startsWith("https://"), `the link is ${link}`);
+  const p = await Person.arrive(browser, "the student over TLS", link, { ignoreHTTPSErrors: true });
+  await p.page.locator(".connection.open").waitFor();
+  await p.page.getByRole("tab", { name: "node1" }).first().click();
+  await p.page.locator(".xterm-helper-textarea").first().focus();
+  await p.type("echo secure-$((40+2))");
+  await p.sees("secure-42");
+  const port = await p.page.getByRole("link", { name: /default\/webui/ }).getAttribute("href");
+  check(port.startsWith("https://"), `the port's link is ${port}`);
+  p.good();
+}
+
 let failed = 0;
 try {
   const s = await Person.arrive(browser, "the student", studentLink);
@@ -217,6 +234,7 @@ try {
   await step("the teacher's matrix has it", () => matrixShows(t, 5));
   await picture(t, "classroom-teacher");
   await step("no error on any page, nothing asked of elsewhere", () => { s.good(); t.good(); });
+  await step("the same over TLS: the live state, a terminal, links", () => overTls(s, t));
 } catch (e) {
   failed = 1;
   const page = browser.contexts()[0]?.pages()[0];
