@@ -322,12 +322,16 @@ Task<Result<void>> Aggregator::publish_authentication() {
   co_return Result<void>();
 }
 
-Task<Result<void>> Aggregator::reconcile() {
+Task<Result<void>> Aggregator::make_own() {
   if (!published_) {
     LAB_CO_CHECK(co_await publish_authentication());
     published_ = true;
   }
-  LAB_CO_CHECK(co_await keep_local());
+  co_return co_await keep_local();
+}
+
+Task<Result<void>> Aggregator::reconcile() {
+  LAB_CO_CHECK(co_await make_own());
   const auto now = routes();
   {
     std::lock_guard lock(mutex_);

@@ -52,6 +52,8 @@ class Aggregator {
   // What discovery is to show beside this server's own kinds.
   Externals externals() const;
 
+  // What the server is to have of its own: local APIServices, and the ConfigMap by which others believe it.
+  Task<Result<void>> make_own();
   // Passes until stopped.
   Task<void> run(std::stop_token stop);
   Task<Result<void>> reconcile();

@@ -152,6 +152,7 @@ Task<Result<void>> Core::make_system_objects() {
     LAB_CO_CHECK(co_await authz::reconcile_policy(*cache, *registry));
   }
   LAB_CO_CHECK(co_await custom_resources->reconcile());
+  LAB_CO_CHECK(co_await aggregator->make_own());
   if (options.store->shared())
     LAB_CO_CHECK(
         co_await hooks::reconcile_service_records(*options.store, *cache, [this] { return registry->catch_up(); }));
