@@ -13,6 +13,17 @@ namespace {
 // Kinds that the client cannot send, and why.
 const std::set<std::string> kNotSent{
     "apiextensions.k8s.io/v1 CustomResourceDefinition",  // no Debian package holds its Go types
+    "apiregistration.k8s.io/v1 APIService",              // nor this one's
+    // Younger than the packages' client.
+    "admissionregistration.k8s.io/v1 MutatingAdmissionPolicy",
+    "admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding",
+    "networking.k8s.io/v1 IPAddress",
+    "networking.k8s.io/v1 ServiceCIDR",
+    "resource.k8s.io/v1 DeviceClass",
+    "resource.k8s.io/v1 ResourceClaim",
+    "resource.k8s.io/v1 ResourceClaimTemplate",
+    "resource.k8s.io/v1 ResourceSlice",
+    "storage.k8s.io/v1 VolumeAttributesClass",
 };
 
 std::string replaced(std::string text, std::string_view what, std::string_view with) {
