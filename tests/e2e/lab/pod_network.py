@@ -72,7 +72,7 @@ def a_cluster_without_a_pod_network(lab):
     found = re.search(r"kubeadm join (\S+) --token (\S+) \\\n\s*--discovery-token-ca-cert-hash (\S+)", out)
     check(found, out)
     _sh(lab, "node2", "kubeadm join {} --token {} --discovery-token-ca-cert-hash {}".format(*found.groups()))
-    check(not lab.pids("node2", "/usr/bin/lab overlay"), "the overlay runs as a service")
+    check(not lab.pids("node2", "/opt/lab/bin/lab overlay"), "the overlay runs as a service")
 
 
 def the_manifest_brings_an_authenticated_mesh(lab):

@@ -6,6 +6,7 @@ says inside. Its exit code is the guest's verdict.
   LAB_BINARY=FILE   the binary to test; share/ stands beside it (default: build/lab)
   LAB_VM_KEEP=1     keeps the Debian root in /var/tmp/lab-vm for the next run
   LAB_VM_ACCEL=kvm  for machines where KVM works
+  LAB_VM_PARTS=N,N  only these parts of guest.py: lab, wireguard, students, host, systemd
 """
 import hashlib
 import os
@@ -35,7 +36,7 @@ FailureAction=poweroff
 SuccessAction=poweroff
 [Service]
 Type=oneshot
-Environment=PYTHONUNBUFFERED=1 HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+Environment=PYTHONUNBUFFERED=1 HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LAB_VM_PARTS=@PARTS@
 ExecStart=/usr/bin/python3 /opt/e2e/vm/guest.py
 StandardOutput=file:/dev/ttyS1
 StandardError=inherit
@@ -92,7 +93,7 @@ def furnish(root):
     write(f"{root}/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 debian\n")
     write(f"{root}/etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
     write(f"{root}/etc/systemd/network/20-wired.network", NETWORK)
-    write(f"{root}/etc/systemd/system/lab-test.service", SERVICE)
+    write(f"{root}/etc/systemd/system/lab-test.service", SERVICE.replace("@PARTS@", os.environ.get("LAB_VM_PARTS", "")))
     subprocess.run(["systemctl", f"--root={root}", "--quiet", "enable", "systemd-networkd", "lab-test"], check=True)
     lab = f"{root}/opt/lab/bin"
     shutil.rmtree(lab, ignore_errors=True)
