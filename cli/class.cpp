@@ -15,6 +15,7 @@
 #include "cli/groups.h"
 #include "cli/report.h"
 #include "labs/classroom/model/cards.h"
+#include "labs/classroom/model/class_end.h"
 #include "labs/classroom/model/progress.h"
 #include "labs/classroom/model/student_lab.h"
 #include "orchestrator/api/time.h"
@@ -155,7 +156,7 @@ Result<void> extend(const Invocation& in) {
   if (by.count() <= 0) return fail(Code::kInvalid, "\"" + in.argument(1) + "\" is no time to extend by", "as in: 30m");
   LAB_TRY(auto ends, classroom::extend_class(in.argument(0), by));
   std::printf("Class \"%s\" ends %s.\n", in.argument(0).c_str(), ends.c_str());
-  return {};
+  return classroom::start_end_keeper(in.argument(0));
 }
 
 Result<void> reset(const Invocation& in) {
@@ -263,6 +264,11 @@ Commands class_commands() {
        .arguments = {kName},
        .options = {force},
        .run = [](const Invocation& in) { return finish(remove(in)); }},
+      {.path = "class keep",
+       .summary = "Wait for the class's end, and let its labs stand still then; class create and class extend start it",
+       .arguments = {kName},
+       .run = [](const Invocation& in) { return finish(classroom::keep_end(in.argument(0))); },
+       .hidden = true},
       {.path = "class job",
        .summary = "Work on a student's lab, as class create and the classroom's server let do",
        .arguments = {kName,

@@ -11,6 +11,7 @@
 #include "cli/report.h"
 #include "labs/classroom/model/capacity.h"
 #include "labs/classroom/model/cards.h"
+#include "labs/classroom/model/class_end.h"
 #include "labs/classroom/model/names.h"
 #include "labs/classroom/model/student_lab.h"
 #include "labs/exercises/exercise.h"
@@ -206,6 +207,7 @@ void warn_of_weak_isolation() {
 
 Result<void> create(const Invocation& in) {
   LAB_TRY(auto c, enrolled(in));
+  if (!c.ends.empty()) LAB_CHECK(classroom::start_end_keeper(c.name));
   warn_of_weak_isolation();
   if (!c.exercise.empty() && !in.flag("on-demand")) LAB_CHECK(classroom::run_jobs(c, c.students, {"start"}, say));
   std::printf("\nClass \"%s\" is ready. Login cards: lab class cards %s -o cards.html      The page: lab play\n",

@@ -21,6 +21,14 @@ URL = "http://127.0.0.1:1"
 NAMES = "Ada Lovelace\n<b>Bobby</b> \"=1+1\", Ñandú\n"
 
 
+def cmdline(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as f:
+            return f.read().split("\0")[:-1]
+    except OSError:
+        return []
+
+
 class TwoStudents(Classroom):
     def __init__(self):
         super().__init__()
@@ -168,6 +176,20 @@ def another_exercise_takes_its_place(c):
     check(full.returncode == 1 and "as many as the class allows" in full.stderr, full.stderr)
 
 
+def at_its_end_a_class_stands_still_without_a_server(c):
+    """By the process that create left behind, and killed, by the one that extend starts."""
+    def keepers():
+        return [pid for pid in filter(str.isdigit, os.listdir("/proc")) if cmdline(pid)[1:] == ["class", "keep", c.profile]]
+    before = keepers()
+    check(len(before) == 1, f"one process waits for the end: {before}")
+    set_end(c.profile, 1)
+    wait_for("labs that stand still by themselves", lambda: c.states() == ["paused", "paused"])
+    os.kill(int(before[0]), signal.SIGKILL)
+    c.do("extend", "30m")
+    check(c.states() == ["running", "running"], c.do("show"))
+    wait_for("the next one", lambda: len(keepers()) == 1 and keepers() != before)
+
+
 def the_server_does_what_a_teacher_asks(c):
     c.serve()
     one = c.api("GET", "/api/class")
@@ -234,6 +256,7 @@ def delete_leaves_nothing(c):
     wait_for("the server forgets the class", lambda: c.ask("GET", "/api/class")[0] in (401, 404))
     c.end_server()
     check("nothing to delete" in c.delete(), "a second time")
+    wait_for("the process that waited for the end to go", lambda: not any(cmdline(p)[1:] == ["class", "keep", c.profile] for p in filter(str.isdigit, os.listdir("/proc"))))
     left = [n for d in ("/var/lib/lab/profiles", "/var/lib/lab/exercises", "/var/lib/lab/classes") if os.path.isdir(d)
             for n in os.listdir(d) if n.startswith(c.profile)]
     check(not left, f"left: {left}")
@@ -242,5 +265,6 @@ def delete_leaves_nothing(c):
 if __name__ == "__main__":
     main([bad_input_is_refused_and_nothing_is_made, made_although_killed_in_the_middle, cards_and_lists_show_it, a_solved_step_is_seen,
           labs_do_not_see_each_other, pause_stop_and_resume, reset_of_one_leaves_the_other,
-          another_exercise_takes_its_place, the_server_does_what_a_teacher_asks, at_its_end_a_class_stands_still,
+          another_exercise_takes_its_place, at_its_end_a_class_stands_still_without_a_server,
+          the_server_does_what_a_teacher_asks, at_its_end_a_class_stands_still,
           delete_leaves_nothing], TwoStudents())
