@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -51,6 +52,7 @@ void Child::want_running() {
 void Child::want_stopped() {
   wanted_ = false;
   if (!running() || kill_at_ != Time::max()) return;
+  asked_ = true;
   ::kill(pid_, SIGTERM);
   kill_at_ = std::chrono::steady_clock::now() + kStopGrace;
 }
@@ -113,12 +115,18 @@ void Child::ended(int status, Time now) {
 
 void Child::note_end(std::string how, Time now) {
   last_end_ = std::move(how);
-  if (now - started_ >= kSteadyAfter) backoff_ = kLeastBackoff;
+  const bool asked = std::exchange(asked_, false);
+  if (asked || now - started_ >= kSteadyAfter) backoff_ = kLeastBackoff;
   pid_ = 0;
   kill_at_ = Time::max();
   (void)fs::remove_file(pid_path());
   if (!wanted_) return;
   ++restarts_;
+  if (asked) {
+    start_at_ = now;
+    log::info("a unit is started anew", {{"unit", unit_.name}, {"end", last_end_}});
+    return;
+  }
   start_at_ = now + backoff_;
   log::warn("a unit ended and will be restarted", {{"unit", unit_.name},
                                                     {"end", last_end_},

@@ -43,6 +43,7 @@ class Child {
   const SupervisorOptions& options_;
   bool wanted_ = false;
   bool adopted_ = false;            // not our child: its end is seen by looking
+  bool asked_ = false;              // its end was asked for: no fault to be patient with
   pid_t pid_ = 0;
   int restarts_ = 0;
   std::string last_end_;

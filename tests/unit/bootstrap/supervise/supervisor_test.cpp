@@ -187,6 +187,23 @@ TEST_F(SupervisorTest, StopStartAndRestart) {
   EXPECT_FALSE(process_alive(second));
 }
 
+// The patience with what fails, which would come to more than the limit here, is not for what people ask for.
+TEST_F(SupervisorTest, RestartsThatAreAskedForDoNotAddUp) {
+  put("u", kSleep);
+  start();
+  ASSERT_TRUE(eventually([&] { return running("u"); }));
+  int left = 13;
+  pid_t before = pid_of("u");
+  tell("restart", "u");
+  EXPECT_TRUE(eventually([&] {
+    if (const pid_t now = pid_of("u"); now != 0 && now != before && left > 0) {
+      before = now;
+      if (--left > 0) tell("restart", "u");
+    }
+    return left == 0;
+  })) << left << " are left";
+}
+
 TEST_F(SupervisorTest, WhatDoesNotHeedTermIsKilled) {
   put("stubborn", "trap '' TERM; echo ready; while :; do sleep 0.2; done");
   start();
