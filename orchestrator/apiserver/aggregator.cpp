@@ -15,6 +15,7 @@ namespace {
 
 constexpr Duration kResync = std::chrono::seconds(10);  // availability is looked at this often without a change
 constexpr Duration kCheckLimit = std::chrono::seconds(5);
+constexpr Duration kPause = std::chrono::milliseconds(500);  // between passes: what one writes wakes the next
 
 std::string key_of(std::string_view group, std::string_view version) {
   return std::string(group) + "/" + std::string(version);
@@ -352,6 +353,7 @@ Task<void> Aggregator::run(std::stop_token stop) {
     while (true) {
       if (auto done = co_await reconcile(); !done)
         log::warn("APIServices could not be kept up", {{"reason", done.error().text()}});
+      if (!co_await sleep_for(kPause, stop)) co_return;
       auto wake = co_await watching->watcher->wait(Loop::current()->now() + kResync, stop);
       if (wake == Watcher::Wake::kStopped || wake == Watcher::Wake::kDropped) break;
       (void)watching->watcher->take();

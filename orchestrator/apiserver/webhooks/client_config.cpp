@@ -3,6 +3,7 @@
 #include "base/crypto/encoding.h"
 #include "base/fs.h"
 #include "base/http/client.h"
+#include "base/io/address.h"
 #include "orchestrator/apiserver/webhooks/service_address.h"
 
 namespace lab::apiserver::webhooks {
@@ -89,6 +90,8 @@ Task<Result<json::Value>> post(const ObjectReader& reader, std::shared_ptr<const
                    what + ": tls: failed to verify certificate: x509: certificate signed by unknown authority",
                    "give its CA as caBundle: this machine has no trust roots of its own");
   endpoint.tls = std::move(tls);
+  // What the client itself would say of where it went.
+  const auto where = "POST https://" + host_port(endpoint.host, endpoint.port) + config->path + query + ": ";
   http::Request request;
   request.method = "POST";
   request.target = config->path + query;
@@ -101,7 +104,9 @@ Task<Result<json::Value>> post(const ObjectReader& reader, std::shared_ptr<const
   auto response = co_await client->send(std::move(request));
   if (!response) {
     if (response.error().code == Code::kTimeout) co_return fail(Code::kTimeout, what + ": context deadline exceeded");
-    co_return std::unexpected(std::move(response).error().with_context(what));
+    auto error = std::move(response).error();
+    if (error.message.starts_with(where)) error.message.erase(0, where.size());
+    co_return std::unexpected(std::move(error).with_context(what));
   }
   co_return read_answer(*response);
 }

@@ -1,5 +1,6 @@
 // Admission webhooks: real HTTPS servers, asked by a real API server.
 #include <algorithm>
+#include <thread>
 
 #include "webhook_server.h"
 
@@ -151,7 +152,8 @@ TEST_F(WebhookTest, ACertificateOfAnotherAuthorityIsNotTaken) {
   make(mutating_, config);
   auto refused = post(kConfigMaps, named("a"));
   EXPECT_EQ(refused.status, 500);
-  EXPECT_NE(message(refused).find("Post \"https://127.0.0.1:"), std::string::npos) << message(refused);
+  const auto url = "Post \"https://127.0.0.1:" + std::to_string(hooks_.port()) + "/allow?timeout=10s\": ";
+  EXPECT_NE(message(refused).find(url + "TLS with "), std::string::npos) << message(refused);
   EXPECT_TRUE(hooks_.requests().empty());
 }
 
@@ -279,6 +281,32 @@ TEST_F(WebhookTest, OtherVersionsOfAResourceAreTheSameUnlessExactIsAskedFor) {
   config.at("webhooks").at(0).as_object()["matchPolicy"] = "Exact";
   merge(validating_ + "/hpa", json::Object{{"webhooks", config.at("webhooks")}});
   EXPECT_EQ(post(path, scaler).status, 201);
+}
+
+TEST_F(WebhookTest, CustomResourcesAreMutatedInTheVersionThatTheRuleNamesAndPruned) {
+  const std::string things = "/apis/example.com/v2/namespaces/default/things";
+  make("/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+       *json::parse(R"({"metadata":{"name":"things.example.com"},"spec":{"group":"example.com","scope":"Namespaced",
+    "names":{"plural":"things","kind":"Thing"},"versions":[
+    {"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","properties":
+      {"data":{"type":"object","properties":{"mutated":{"type":"string"},"more":{"type":"string","default":"x"}}}}}}},
+    {"name":"v2","served":true,"storage":false,"schema":{"openAPIV3Schema":{"type":"object","properties":
+      {"data":{"type":"object","properties":{"mutated":{"type":"string"}}}}}}}]}})"));
+  for (int i = 0; i < 600 && get(things).status != 200; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  auto first = configuration("first", "/data", R"("CREATE")", R"("things")");
+  first.at("webhooks").at(0).at("rules").at(0).as_object()["apiVersions"] = json::Array{"v1"};
+  make(mutating_, first);
+  make(mutating_, configuration("second", "/stage-2", R"("CREATE")", R"("things")"));
+  auto made = make(things, *json::parse(R"({"apiVersion":"example.com/v2","kind":"Thing","metadata":{"name":"t"},
+    "data":{}})"));
+  EXPECT_EQ(json::str(made, "apiVersion"), "example.com/v2");
+  EXPECT_EQ(json::at(made, "data"), *json::parse(R"({"mutated":"yes"})"));  // stage2 is in no schema
+  auto asked = hooks_.requests();
+  ASSERT_EQ(asked.size(), 2u);
+  EXPECT_EQ(json::str(asked[0].second, "object", "apiVersion"), "example.com/v1");
+  EXPECT_EQ(json::str(asked[0].second, "requestKind", "version"), "v2");
+  EXPECT_EQ(json::str(asked[1].second, "object", "apiVersion"), "example.com/v2");
+  EXPECT_EQ(json::str(asked[1].second, "object", "data", "mutated"), "yes");
 }
 
 TEST_F(WebhookTest, AServiceIsDialledAtItsEndpoints) {
