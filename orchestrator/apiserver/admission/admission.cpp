@@ -21,6 +21,7 @@ std::vector<Plugin> make_plugins(const authz::ChainAuthorizer& authorizer, int f
       certificate_signing(authorizer),
       {"CertificateSubjectRestriction", certificate_subject_restriction},
       {"DefaultIngressClass", default_ingress_class},
+      {"ValidatingAdmissionPolicy", validating_admission_policy},
       // Last, so that it counts what the others made of the object.
       resource_quota(),
   };

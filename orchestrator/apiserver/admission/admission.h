@@ -22,7 +22,8 @@ struct Plugin {
 };
 
 // In the order they run.
-inline constexpr int kFailureToleration = 300;  // seconds that pods stay on a node that is lost, unless they say otherwise
+inline constexpr int kFailureToleration =
+    300;  // seconds that pods stay on a node that is lost, unless they say otherwise
 std::vector<Plugin> make_plugins(const authz::ChainAuthorizer& authorizer, int failure_toleration = kFailureToleration);
 
 // The plugins, one file each.
@@ -41,6 +42,10 @@ Result<void> limit_ranger(WriteContext&, const json::Value* old, json::Value* ob
 Result<void> certificate_subject_restriction(WriteContext&, const json::Value* old, json::Value* object);
 Plugin certificate_approval(const authz::ChainAuthorizer& authorizer);
 Plugin certificate_signing(const authz::ChainAuthorizer& authorizer);
+// Policies in CEL (KEP-3488): after everything that changes the object.
+Result<void> validating_admission_policy(WriteContext&, const json::Value* old, json::Value* object);
+// Why an expression of such a policy is not understood here; "" where it is.
+std::string policy_expression_trouble(std::string_view expression);
 Plugin resource_quota();
 
 // Shared by the plugins.

@@ -4,6 +4,7 @@
 
 #include "base/crypto/encoding.h"
 #include "orchestrator/api/time.h"
+#include "orchestrator/apiserver/admission/admission.h"
 #include "orchestrator/apiserver/admission/edit.h"
 #include "orchestrator/apiserver/webhooks/condition.h"
 #include "pki/csr.h"
@@ -172,8 +173,16 @@ Hooks certificate_request_hooks() {
 
 Hooks cel_policy_hooks() {
   Hooks h;
-  h.prepare_create = [](WriteContext& ctx, Value&) -> Result<void> {
-    ctx.warnings.push_back(ctx.kind.kind + " is stored but not enforced: this server evaluates no CEL");
+  h.prepare_create = [](WriteContext& ctx, Value& policy) -> Result<void> {
+    if (ctx.kind.plural != "validatingadmissionpolicies") {
+      ctx.warnings.push_back(ctx.kind.kind + " is stored but not enforced: this server changes no objects by CEL");
+      return {};
+    }
+    for (const char* list : {"matchConditions", "variables", "validations"})
+      for (const auto& entry : json::list(policy, "spec", list))
+        if (auto trouble = admission::policy_expression_trouble(json::str(entry, "expression")); !trouble.empty())
+          ctx.warnings.push_back("expression \"" + std::string(json::str(entry, "expression")) +
+                                 "\" cannot be evaluated here, failurePolicy decides: " + trouble);
     return {};
   };
   return h;
@@ -191,9 +200,9 @@ Hooks webhook_configuration_hooks() {
         if (json::as_str(expression).empty()) continue;  // required, which is said already
         const auto compiled = webhooks::Condition::compile(json::as_str(expression));
         if (!compiled.trouble().empty())
-          out.push_back(invalid_field("webhooks[" + std::to_string(i) + "].matchConditions[" + std::to_string(j) +
-                                          "].expression",
-                                      expression, compiled.trouble()));
+          out.push_back(
+              invalid_field("webhooks[" + std::to_string(i) + "].matchConditions[" + std::to_string(j) + "].expression",
+                            expression, compiled.trouble()));
       }
     }
     return out;

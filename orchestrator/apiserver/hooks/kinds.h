@@ -12,7 +12,7 @@ Hooks claim_hooks();
 Hooks volume_hooks();
 Hooks priority_class_hooks();
 Hooks certificate_request_hooks();
-// Admission policies in CEL are kept, and whoever makes one is told that nothing evaluates them here.
+// Whoever makes an admission policy in CEL is told what of it will not be understood; mutating ones are kept only.
 Hooks cel_policy_hooks();
 // Their matchConditions must be expressions that can be evaluated.
 Hooks webhook_configuration_hooks();

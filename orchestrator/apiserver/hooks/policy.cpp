@@ -23,8 +23,8 @@ class Policy final : public WritePolicy {
     table_[{"batch", "jobs"}] = job_hooks();
     table_[{"scheduling.k8s.io", "priorityclasses"}] = priority_class_hooks();
     table_[{"certificates.k8s.io", "certificatesigningrequests"}] = certificate_request_hooks();
-    for (const char* plural : {"validatingadmissionpolicies", "validatingadmissionpolicybindings",
-                               "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"})
+    for (const char* plural :
+         {"validatingadmissionpolicies", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"})
       table_[{"admissionregistration.k8s.io", plural}] = cel_policy_hooks();
     for (const char* plural : {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"})
       table_[{"admissionregistration.k8s.io", plural}] = webhook_configuration_hooks();
@@ -46,7 +46,8 @@ class Policy final : public WritePolicy {
   Result<void> admit_before_webhooks(WriteContext& ctx, const json::Value* old, json::Value* object) const override {
     LAB_CHECK(check_put(ctx, old, object));
     for (const auto& plugin : plugins_)
-      if (plugin.name != "ResourceQuota") LAB_CHECK(plugin.admit(ctx, old, object));
+      if (plugin.name != "ResourceQuota" && plugin.name != "ValidatingAdmissionPolicy")
+        LAB_CHECK(plugin.admit(ctx, old, object));
     return {};
   }
 

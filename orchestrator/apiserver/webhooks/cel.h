@@ -34,7 +34,7 @@ struct Node {
 using NodePtr = std::shared_ptr<const Node>;
 
 // Invalid with the place and the reason: `ERROR: <input>:1:5: Syntax error: ...`, undeclared names and unknown
-// functions included.
-Result<NodePtr> parse(std::string_view text);
+// functions included. `more`: names that are declared beside object, oldObject and request.
+Result<NodePtr> parse(std::string_view text, const std::vector<std::string>& more = {});
 
 }  // namespace lab::apiserver::webhooks::cel

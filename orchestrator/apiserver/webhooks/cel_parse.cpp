@@ -29,7 +29,7 @@ struct Token {
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  Parser(std::string_view text, const std::vector<std::string>& more) : text_(text), more_(more) {}
 
   Result<NodePtr> run() {
     LAB_CHECK(next());
@@ -294,7 +294,8 @@ class Parser {
     if (text == "true" || text == "false") return make({.value = json::Value(text == "true")});
     if (text == "null") return make({.value = json::Value(nullptr)});
     if (!is("(")) {
-      if (!among(kVariables, text) && std::ranges::find(bound_, text) == bound_.end())
+      if (!among(kVariables, text) && std::ranges::find(bound_, text) == bound_.end() &&
+          std::ranges::find(more_, text) == more_.end())
         return error(token.at, "undeclared reference to '" + text + "' (in container '')");
       return make({.kind = Node::kName, .text = text});
     }
@@ -313,6 +314,7 @@ class Parser {
   }
 
   std::string_view text_;
+  const std::vector<std::string>& more_;
   std::size_t at_ = 0;
   Token token_;
   int depth_ = 0;
@@ -321,8 +323,8 @@ class Parser {
 
 }  // namespace
 
-Result<NodePtr> parse(std::string_view text) {
-  return Parser(text).run();
+Result<NodePtr> parse(std::string_view text, const std::vector<std::string>& more) {
+  return Parser(text, more).run();
 }
 
 }  // namespace lab::apiserver::webhooks::cel

@@ -431,6 +431,20 @@ Condition Condition::compile(std::string_view expression) {
   return out;
 }
 
+Condition Condition::compile_value(std::string_view expression, const std::vector<std::string>& more) {
+  Condition out;
+  if (auto root = cel::parse(expression, more))
+    out.root_ = std::move(*root);
+  else
+    out.trouble_ = "compilation failed: " + root.error().message;
+  return out;
+}
+
+Result<json::Value> Condition::value(const Variables& variables) const {
+  if (!root_) return fail(Code::kInvalid, trouble_);
+  return Evaluation(variables).run(*root_);
+}
+
 Result<bool> Condition::evaluate(const Variables& variables) const {
   if (!root_) return fail(Code::kInvalid, trouble_);
   LAB_TRY(auto value, Evaluation(variables).run(*root_));

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 
@@ -27,9 +28,12 @@ class Condition {
 
   // Never fails: what cannot be compiled says so in trouble(), in kube-apiserver's form ("compilation failed: ...").
   static Condition compile(std::string_view expression);
+  // The same for an expression of any type, which may name `more` beside object, oldObject and request.
+  static Condition compile_value(std::string_view expression, const std::vector<std::string>& more);
   const std::string& trouble() const { return trouble_; }
   // Invalid where the expression cannot be evaluated on these objects: `no such key: x`.
   Result<bool> evaluate(const Variables& variables) const;
+  Result<json::Value> value(const Variables& variables) const;
 
  private:
   std::shared_ptr<const cel::Node> root_;

@@ -177,7 +177,7 @@ TEST(Chain, RunsInKubernetesOrder) {
   for (const auto& p : make_plugins(*authorizer)) names.push_back(p.name);
   EXPECT_EQ(names.front(), "NamespaceLifecycle");
   EXPECT_EQ(names.back(), "ResourceQuota");
-  EXPECT_EQ(names.size(), 15u);
+  EXPECT_EQ(names.size(), 16u);
 }
 
 }  // namespace
