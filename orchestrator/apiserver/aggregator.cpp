@@ -95,12 +95,17 @@ std::shared_ptr<const Aggregator::Route> Aggregator::route(std::string_view grou
 }
 
 std::shared_ptr<const Aggregator::Route> Aggregator::route_of_path(std::string_view path) const {
+  const bool document = path.starts_with("/openapi/v3/apis/");
+  if (document) path.remove_prefix(std::string_view("/openapi/v3").size());
   if (!path.starts_with("/apis/")) return nullptr;
   path.remove_prefix(6);
   const auto slash = path.find('/');
   if (slash == std::string_view::npos) return nullptr;
   const auto version = path.substr(slash + 1);
-  return route(path.substr(0, slash), version.substr(0, version.find('/')));
+  auto found = route(path.substr(0, slash), version.substr(0, version.find('/')));
+  if (!found || !document) return found;
+  std::lock_guard lock(mutex_);
+  return documents_.contains(found->name) ? found : nullptr;
 }
 
 http::Endpoint Aggregator::endpoint_of(const Route& route, const std::string& host, int port) const {
@@ -144,9 +149,18 @@ Externals Aggregator::externals() const {
   return out;
 }
 
-Task<Aggregator::Verdict> Aggregator::ask_for_discovery(std::shared_ptr<const Route> route, std::string host,
-                                                        int port) {
-  const auto path = "/apis/" + route->group + "/" + route->version;
+json::Object Aggregator::documents() const {
+  json::Object out;
+  const auto now = routes();
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, route] : now->by_version)
+    if (auto found = documents_.find(route->name); route->available && found != documents_.end())
+      out["apis/" + key] = json::Object{{"serverRelativeURL", found->second}};
+  return out;
+}
+
+Task<Result<json::Value>> Aggregator::fetch(std::shared_ptr<const Route> route, std::string host, int port,
+                                            std::string path) {
   auto client = http::Client::make(endpoint_of(*route, host, port),
                                    {.connect_timeout = kCheckLimit, .request_timeout = kCheckLimit});
   http::Request request;
@@ -155,16 +169,30 @@ Task<Aggregator::Verdict> Aggregator::ask_for_discovery(std::shared_ptr<const Ro
   Identity self{.username = "system:kube-aggregator", .uid = {}, .groups = {std::string(kMastersGroup)}, .extra = {}};
   name_user(request.headers, self);
   auto response = co_await client->send(std::move(request));
-  const auto url = "failing or missing response from https://" + host + ":" + std::to_string(port) + path + ": ";
-  if (!response) co_return Verdict{false, "FailedDiscoveryCheck", url + response.error().text()};
+  if (!response) co_return std::unexpected(std::move(response).error());
   if (response->status < 200 || response->status > 299)
+    co_return fail(Code::kUnavailable, "bad status from https://" + host + ":" + std::to_string(port) + path + ": " +
+                                           std::to_string(response->status));
+  co_return json::parse(response->text());
+}
+
+// What it serves, and whether it describes that.
+Task<Aggregator::Verdict> Aggregator::ask_for_discovery(std::shared_ptr<const Route> route, std::string host,
+                                                        int port) {
+  const auto version = "apis/" + route->group + "/" + route->version;
+  auto list = co_await fetch(route, host, port, "/" + version);
+  if (!list)
     co_return Verdict{false, "FailedDiscoveryCheck",
-                      url + "bad status from https://" + host + ":" + std::to_string(port) + path + ": " +
-                          std::to_string(response->status)};
-  if (auto list = json::parse(response->text())) {
-    std::lock_guard lock(mutex_);
-    heard_[route->name] = json::list(*list, "resources");
-  }
+                      "failing or missing response from https://" + host + ":" + std::to_string(port) + "/" + version +
+                          ": " + list.error().text()};
+  auto index = co_await fetch(route, host, port, "/openapi/v3");
+  std::lock_guard lock(mutex_);
+  heard_[route->name] = json::list(*list, "resources");
+  auto document = index ? json::str(*index, "paths", std::string_view(version), "serverRelativeURL") : "";
+  if (document.empty())
+    documents_.erase(route->name);
+  else
+    documents_[route->name] = document;
   co_return Verdict{true, "Passed", "all checks passed"};
 }
 
@@ -336,9 +364,11 @@ Task<Result<void>> Aggregator::reconcile() {
   const auto now = routes();
   {
     std::lock_guard lock(mutex_);
-    std::erase_if(heard_, [&](const auto& entry) {
+    auto gone = [&](const auto& entry) {
       return std::ranges::none_of(now->by_version, [&](const auto& r) { return r.second->name == entry.first; });
-    });
+    };
+    std::erase_if(heard_, gone);
+    std::erase_if(documents_, gone);
   }
   Scope scope(*Loop::current());
   for (const auto& [key, route] : now->by_version) scope.spawn("availability", judge(route));

@@ -46,11 +46,13 @@ class Aggregator {
 
   // Null where this server answers itself: nearly always, at the price of comparing two revisions.
   std::shared_ptr<const Route> route(std::string_view group, std::string_view version) const;
-  // The same for a path that names no resource ("/apis/G/V").
+  // The same for a path that names no resource ("/apis/G/V", "/openapi/v3/apis/G/V").
   std::shared_ptr<const Route> route_of_path(std::string_view path) const;
   Task<Reply> serve(RequestContext& request, std::shared_ptr<const Route> route);
   // What discovery is to show beside this server's own kinds.
   Externals externals() const;
+  // What /openapi/v3 is to list beside this server's own documents: those that the other servers have.
+  json::Object documents() const;
 
   // What the server is to have of its own: local APIServices, and the ConfigMap by which others believe it.
   Task<Result<void>> make_own();
@@ -71,6 +73,7 @@ class Aggregator {
   http::Endpoint endpoint_of(const Route& route, const std::string& host, int port) const;
   Task<Verdict> check(std::shared_ptr<const Route> route);
   Task<Verdict> ask_for_discovery(std::shared_ptr<const Route> route, std::string host, int port);
+  Task<Result<json::Value>> fetch(std::shared_ptr<const Route> route, std::string host, int port, std::string path);
   Task<void> judge(std::shared_ptr<const Route> route);
   Task<Result<void>> tell(std::string name, Verdict verdict);
   Task<Result<void>> keep_local();
@@ -83,8 +86,9 @@ class Aggregator {
   api::KindPtr kind_;
   mutable std::atomic<std::shared_ptr<const Routes>> routes_;
   mutable std::mutex mutex_;
-  std::map<std::string, json::Array> heard_;  // resources by APIService, as last heard
-  std::string local_;                         // the group versions that stand as local APIServices
+  std::map<std::string, json::Array> heard_;      // resources by APIService, as last heard
+  std::map<std::string, std::string> documents_;  // where its OpenAPI document is, for those that have one
+  std::string local_;                             // the group versions that stand as local APIServices
   bool published_ = false;
 };
 

@@ -93,6 +93,7 @@ Result<void> Core::wire() {
   Paths::Parts parts;
   parts.kinds = &kinds;
   parts.externals = [this] { return aggregator->externals(); };
+  parts.documents = [this] { return aggregator->documents(); };
   parts.metrics = &metrics;
   parts.gauges = [this] {
     return "# HELP apiserver_registered_watchers Watches that are open now.\n"

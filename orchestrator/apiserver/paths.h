@@ -23,7 +23,8 @@ class Paths {
  public:
   struct Parts {
     const KindTable* kinds = nullptr;
-    std::function<Externals()> externals;  // group versions of other servers
+    std::function<Externals()> externals;     // group versions of other servers
+    std::function<json::Object()> documents;  // and their places in /openapi/v3
     Metrics* metrics = nullptr;
     std::function<std::string()> gauges;  // further lines for /metrics
     std::vector<HealthCheck> checks;

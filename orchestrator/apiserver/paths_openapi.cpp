@@ -58,7 +58,8 @@ http::Buffer Paths::openapi_v2(bool protobuf) {
 
 http::Buffer Paths::openapi_v3(const std::string& group_path) {
   auto& slot = documents_["v3/" + group_path];
-  if (!slot) slot = http::buffer(json::dump(api::openapi_v3(parts_.kinds->snapshot()->kinds, group_path, custom_schema)));
+  if (!slot)
+    slot = http::buffer(json::dump(api::openapi_v3(parts_.kinds->snapshot()->kinds, group_path, custom_schema)));
   return slot;
 }
 
@@ -85,8 +86,14 @@ Reply Paths::openapi(const http::Request& request, std::string_view path) {
     json::Object paths;
     for (const auto& group : groups)
       paths[group] = json::Object{{"serverRelativeURL", "/openapi/v3/" + group + "?hash=" + short_hash(stamp + group)}};
+    std::string others;
+    if (parts_.documents)
+      for (auto& [path, place] : parts_.documents()) {
+        others += json::dump(place);
+        paths[path] = std::move(place);
+      }
     return document(request, http::buffer(json::dump(json::Object{{"paths", std::move(paths)}})), "application/json",
-                    short_hash(stamp));
+                    short_hash(stamp + others));
   }
   constexpr std::string_view kV3 = "/openapi/v3/";
   if (!path.starts_with(kV3)) return Failure(not_found_path());

@@ -60,6 +60,16 @@ class AggregatorTest : public ServerTest {
       (void)co_await writer.send(std::move(list));
       co_return;
     }
+    if (request.target.starts_with("/openapi/v3")) {
+      http::Response answer;
+      answer.headers.set("Content-Type", "application/json");
+      answer.body.push_back(http::buffer(request.path() == "/openapi/v3"
+                                             ? R"({"paths":{"apis/wardle.example.com/v1":{"serverRelativeURL":
+                                                  "/openapi/v3/apis/wardle.example.com/v1?hash=7"}}})"
+                                             : R"({"openapi":"3.0.0","asked":")" + request.target + "\"}"));
+      (void)co_await writer.send(std::move(answer));
+      co_return;
+    }
     if (request.target.find("watch=true") != std::string::npos) {
       (void)co_await writer.begin(200, {{"Content-Type", "application/json"}});
       for (int i = 0; i < 2; ++i) (void)co_await writer.write(http::buffer("{\"type\":\"ADDED\"}\n"));
@@ -137,6 +147,18 @@ TEST_F(AggregatorTest, DiscoveryShowsWhatTheOtherServerHas) {
     "shortNames":["fl"],"subresources":[{"subresource":"status","responseKind":{"group":"wardle.example.com",
     "version":"v1","kind":"Flunder"},"verbs":["get"]}]}],"freshness":"Current"}]})"))
       << json::dump(*found);
+}
+
+TEST_F(AggregatorTest, TheOtherServersDocumentsAreListedAndPassedOn) {
+  const std::string document = "/openapi/v3/apis/wardle.example.com/v1";
+  EXPECT_EQ(get(document).status, 404);
+  auto before = get("/openapi/v3");
+  serve_by_backend();
+  auto index = get("/openapi/v3");
+  EXPECT_EQ(json::str(index.body, "paths", "apis/wardle.example.com/v1", "serverRelativeURL"), document + "?hash=7");
+  EXPECT_EQ(json::map(index.body, "paths").size(), json::map(before.body, "paths").size() + 1);
+  EXPECT_NE(index.headers.get("ETag"), before.headers.get("ETag"));
+  EXPECT_EQ(json::str(get(document + "?hash=7").body, "asked"), document + "?hash=7");
 }
 
 TEST_F(AggregatorTest, WhatIsNotThereIsUnavailableAndSaysWhy) {
