@@ -163,9 +163,9 @@ Result<void> AgentCore::open_parts() {
 // It is a matter of speed alone: without it all goes the long way.
 void AgentCore::open_flow_cache() {
   const auto& devices = datapath_->config();
-  if (!options_.flow_cache || devices.encrypted) {
-    flows_off_ = devices.encrypted ? "pods' packets are encrypted" : "turned off";
-    if (auto done = FlowCache::detach(devices.vxlan, devices.bridge); !done) {
+  if (!options_.flow_cache) {
+    flows_off_ = "turned off";
+    if (auto done = FlowCache::detach({devices.vxlan, devices.sleeve}, devices.bridge); !done) {
       log::warn("the flow cache of a run before stays", {{"error", done.error().text()}});
     }
     return;
@@ -186,7 +186,8 @@ void AgentCore::lead_new_pods() {
 
 void AgentCore::lead_new_pods_locked() {
   if (!flows_ || !datapath_) return;
-  auto done = flows_->attach(datapath_->config().vxlan, datapath_->config().bridge);
+  const auto& devices = datapath_->config();
+  auto done = flows_->attach({devices.vxlan, devices.sleeve}, devices.bridge);
   if (!done) log::warn("pods are not taken into the flow cache", {{"error", done.error().text()}});
 }
 

@@ -306,7 +306,8 @@ Result<void> Datapath::ensure_routes(const Link& vxlan, const std::vector<Peer>&
     for (const auto& range : ranges_move() ? p.ranges : std::vector{p.pod_cidr}) {
       Route r{.destination = range.network(), .protocol = kRouteProtocol};
       r.link = way->index;
-      if (way == &vxlan) r.gateway = next_hop(p), r.onlink = true;
+      // One neighbour per peer, whatever the number of its pods, where the device has Ethernet's addresses.
+      if (!wireguard_ || way != &*wireguard_) r.gateway = next_hop(p), r.onlink = true;
       routes.push_back(std::move(r));
     }
   }

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -115,7 +116,7 @@ Result<void> FlowCache::set_tracking() {
   return {};
 }
 
-Result<void> FlowCache::attach(const std::string& tunnel, const std::string& bridge) {
+Result<void> FlowCache::attach(const std::vector<std::string>& tunnels, const std::string& bridge) {
   LAB_CHECK(set_tracking());
   LAB_TRY(auto links, netlink_.links());
   int bridge_index = 0;
@@ -123,7 +124,8 @@ Result<void> FlowCache::attach(const std::string& tunnel, const std::string& bri
     if (l.name == bridge) bridge_index = l.index;
   }
   for (const auto& l : links) {
-    const bool is_tunnel = l.name == tunnel, is_pod = bridge_index && l.master == bridge_index && l.kind == "veth";
+    const bool is_tunnel = std::ranges::find(tunnels, l.name) != tunnels.end();
+    const bool is_pod = bridge_index && l.master == bridge_index && l.kind == "veth";
     if ((!is_tunnel && !is_pod) || attached_.contains(l.index)) continue;
     auto done = programs_->put(l.index, BPF_TC_EGRESS, is_pod ? "learn_pod" : "learn_tunnel");
     if (done) done = programs_->put(l.index, BPF_TC_INGRESS, "lead");
@@ -134,13 +136,14 @@ Result<void> FlowCache::attach(const std::string& tunnel, const std::string& bri
   return {};
 }
 
-Result<void> FlowCache::detach(const std::string& tunnel, const std::string& bridge) {
+Result<void> FlowCache::detach(const std::vector<std::string>& tunnels, const std::string& bridge) {
   libbpf_set_print(to_log);
   LAB_TRY(auto netlink, Netlink::open());
   LAB_TRY(auto links, netlink.links());
   LAB_TRY(auto found, netlink.find_link(bridge));
   for (const auto& l : links) {
-    if (l.name != tunnel && (!found || l.master != found->index)) continue;
+    const bool is_tunnel = std::ranges::find(tunnels, l.name) != tunnels.end();
+    if (!is_tunnel && (!found || l.master != found->index)) continue;
     for (auto point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
       auto hook = hook_of(l.index, point);
       auto opts = filter();

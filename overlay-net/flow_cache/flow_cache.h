@@ -1,15 +1,15 @@
 // FlowCache: packets of established TCP connections between pods pass from device to device without routing, connection
 // tracking and firewall chains, by two small programs in the kernel (tc BPF). After ONCache (NSDI 2025).
 //
-//   pod's device  --lead-->  vxlan          and the other way round          vxlan  --lead-->  pod's device
+//   pod's device  --lead-->  tunnel         and the other way round         tunnel  --lead-->  pod's device
 //         \--- bridge - routes - chains - learn --/
 //
 // A connection's packets first go the long way. A rule of the firewall (firewall.h) marks those that are tracked as
-// established, are not translated and came past every chain that could drop them; `learn`, where they leave by the
-// vxlan device or a pod's, notes their addresses, ports, Ethernet header and device, and `lead`, where the next ones
-// come in, sends them straight there. Each note holds a quarter of a second, so that tracking sees some packets of each
-// connection, and a route that changed is followed; packets with SYN, FIN or RST always go the long way. Services'
-// packets are translated, and so never noted on the node that translates them.
+// established, are not translated and came past every chain that could drop them; `learn`, where they leave by a
+// tunnel (the VXLAN's device, the sleeve's) or a pod's device, notes their addresses, ports, Ethernet header and
+// device, and `lead`, where the next ones come in, sends them straight there. Each note holds a quarter of a second, so
+// that tracking sees some packets of each connection, and a route that changed is followed; packets with SYN, FIN or
+// RST always go the long way. Services' packets are translated, and so never noted on the node that translates them.
 //
 // The programs stay on their devices when this process ends, and work on. Opening again puts new ones in their place,
 // with an empty cache. Works on the network namespace of the thread that opened it; used from one thread at a time.
@@ -19,6 +19,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/netlink/netlink.h"
 #include "base/result.h"
@@ -35,12 +36,12 @@ class FlowCache {
   ~FlowCache();
 
   // Makes tracking put up with sequence numbers that it did not see come about (nf_conntrack_tcp_be_liberal), and puts
-  // the programs onto the tunnel and the bridge's ports of kind veth that have none of ours yet. Absent devices are
-  // fine.
-  Result<void> attach(const std::string& tunnel, const std::string& bridge);
+  // the programs onto the tunnels' devices and the bridge's ports of kind veth that have none of ours yet. Absent
+  // devices are fine.
+  Result<void> attach(const std::vector<std::string>& tunnels, const std::string& bridge);
 
   // Takes them off again.
-  static Result<void> detach(const std::string& tunnel, const std::string& bridge);
+  static Result<void> detach(const std::vector<std::string>& tunnels, const std::string& bridge);
 
  private:
   struct Programs;

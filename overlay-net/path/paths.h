@@ -6,11 +6,11 @@
 //   datapath.use_sleeve(paths->sleeved());
 //
 // Sends a full-size heartbeat over the VXLAN to every peer each `heartbeat`, answers those of others, and keeps a
-// Sleeve ready. Without a TUN device, or where its port is taken, there is no second path, which status() says; it is
+// Sleeve ready. Without a TAP device, or where its port is taken, there is no second path, which status() says; it is
 // tried again every few heartbeats.
 //
 // With an authenticator nothing goes out unencrypted: the kernel's path is WireGuard's device, for those peers that
-// both have it with (offer_wireguard, overlay-net/wireguard), and the sleeve, sealed, for the others; then a TUN device
+// both have it with (offer_wireguard, overlay-net/wireguard), and the sleeve, sealed, for the others; then a TAP device
 // is a must. The sleeve carries the nodes' WireGuard keys to each other. A peer begins with the sleeve, but for those
 // that adopt() names.
 //

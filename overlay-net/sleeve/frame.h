@@ -1,4 +1,4 @@
-// Frames as a TUN device with IFF_VNET_HDR hands them over: a virtio_net_hdr (VIRTIO 1.2, 5.1.6), then one IPv4 packet,
+// Frames as a TAP device with IFF_VNET_HDR hands them over: a virtio_net_hdr (VIRTIO 1.2, 5.1.6), then one IPv4 packet,
 // which for TCP may be as large as 64 KiB with its segmentation and checksum left to us.
 //
 // parse() checks every length and offset: what comes from pods is not to be trusted. Segmenter cuts a large TCP packet
@@ -44,7 +44,7 @@ std::optional<Frame> parse(std::span<std::uint8_t> bytes);
 std::optional<Frame> parse_packet(std::span<std::uint8_t> packet, bool needs_checksum);
 
 // A TCP packet that came uncut, in one piece or several, of `size` bytes in all: `first` is its beginning, which holds
-// its headers. What the TUN wants before it, and in `first` the sum that stands for the checksum. Empty when it is no
+// its headers. What the TAP wants before it, and in `first` the sum that stands for the checksum. Empty when it is no
 // such packet.
 struct Whole {
   VirtioHead head;
@@ -66,13 +66,13 @@ class Segmenter {
   unsigned payload_, count_;
 };
 
-// Collects packets for one write to the TUN. They stay where they are, and must, until take() has been written.
+// Collects packets for one write to the TAP. They stay where they are, and must, until take() has been written.
 class Coalescer {
  public:
   // False: it does not continue what is there; take() first.
   bool add(const Frame& frame);
   bool empty() const { return parts_.empty() || taken_; }
-  // The frame as the TUN wants it: the virtio head first. Valid until the next add(). The headers of the first packet
+  // The frame as the TAP wants it: the virtio head first. Valid until the next add(). The headers of the first packet
   // are changed in place to speak for all.
   std::span<iovec> take();
 

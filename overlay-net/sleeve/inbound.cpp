@@ -1,6 +1,4 @@
-// From the peers to the TUN device, and on to other peers.
-#include <sys/uio.h>
-
+// From the peers to the TAP device, and on to other peers.
 #include <algorithm>
 #include <array>
 
@@ -175,8 +173,9 @@ void Sleeve::Loop::take_packet(PeerState& peer, bool needs_checksum, Bytes packe
 
 void Sleeve::Loop::write_joined() {
   if (joined_.empty()) return;
-  auto parts = joined_.take();
-  if (::writev(tun_, parts.data(), static_cast<int>(parts.size())) < 0) ++counters_.undelivered;
+  const auto parts = joined_.take();
+  const auto& head = *static_cast<const VirtioHead*>(parts[0].iov_base);
+  if (!write_frame(tap_, head, parts.subspan(1))) ++counters_.undelivered;
 }
 
 }  // namespace lab::overlay

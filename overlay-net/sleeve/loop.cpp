@@ -28,7 +28,7 @@ class Sleeve::Loop::Lock {
 Result<void> Sleeve::Loop::open() {
   // The port first: where it is taken, no device comes and goes at each attempt.
   LAB_TRY(udp_, open_udp(options.underlay, options.port));
-  LAB_TRY(tun_, open_tun(options.device));
+  LAB_TRY(tap_, open_tap(options.device));
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_ < 0) return fail_errno("cannot make an event descriptor");
   out_ = std::make_unique<SendBatch>(udp_);
@@ -46,7 +46,7 @@ Sleeve::Loop::~Loop() {
     wake();
     thread_.join();
   }
-  for (int fd : {tun_, udp_, wake_}) {
+  for (int fd : {tap_, udp_, wake_}) {
     if (fd >= 0) ::close(fd);
   }
 }
@@ -77,7 +77,7 @@ void Sleeve::Loop::run() {
       due = next_tick_;
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - std::chrono::steady_clock::now()).count();
-    pollfd wait[] = {{tun_, POLLIN, 0}, {udp_, POLLIN, 0}, {wake_, POLLIN, 0}};
+    pollfd wait[] = {{tap_, POLLIN, 0}, {udp_, POLLIN, 0}, {wake_, POLLIN, 0}};
     if (::poll(wait, 3, static_cast<int>(std::clamp<long>(left, 0, 60'000))) <= 0) continue;
     while (waiting_) std::this_thread::yield();
     std::lock_guard lock(mutex_);
@@ -87,11 +87,11 @@ void Sleeve::Loop::run() {
       next_tick_ = {};
     }
     if (wait[0].revents & (POLLERR | POLLHUP | POLLNVAL)) {
-      remake_tun();
+      remake_tap();
       continue;
     }
     // What goes out first: acknowledgements in it keep the other side going.
-    if (wait[0].revents) pump_tun();
+    if (wait[0].revents) pump_tap();
     if (wait[1].revents) pump_udp();
     if (busy_poll_.worthwhile()) look_on(due);
   }
@@ -102,7 +102,7 @@ void Sleeve::Loop::look_on(TimePoint until_at_most) {
   bool came = false;
   for (auto until = std::chrono::steady_clock::now() + BusyPoll::kPatience; !stop_ && !waiting_;) {
     std::this_thread::yield();
-    const bool out = pump_tun(), in = pump_udp();
+    const bool out = pump_tap(), in = pump_udp();
     const auto now = std::chrono::steady_clock::now();
     if (out || in) {
       came = true;
@@ -114,15 +114,15 @@ void Sleeve::Loop::look_on(TimePoint until_at_most) {
 }
 
 // Somebody deleted the device. Who routes packets to it sees that it is another one.
-void Sleeve::Loop::remake_tun() {
-  if (tun_ >= 0) ::close(tun_);
-  auto again = open_tun(options.device);
-  tun_ = again ? *again : -1;
+void Sleeve::Loop::remake_tap() {
+  if (tap_ >= 0) ::close(tap_);
+  auto again = open_tap(options.device);
+  tap_ = again ? *again : -1;
   if (again) {
-    log::warn("the TUN device was deleted; it is there again", {{"device", options.device}});
+    log::warn("the TAP device was deleted; it is there again", {{"device", options.device}});
   } else {
     stopped_ = again.error().text();
-    log::error("the TUN device was deleted; there is no path through user space", {{"reason", stopped_}});
+    log::error("the TAP device was deleted; there is no path through user space", {{"reason", stopped_}});
   }
 }
 

@@ -1,7 +1,7 @@
 // Internal to this folder: the loop of a Sleeve, in five parts that share what it holds.
 //   loop.cpp      the thread, what the outside sets and asks
-//   outbound.cpp  TUN to UDP
-//   inbound.cpp   UDP to TUN, and on to other peers
+//   outbound.cpp  TAP to UDP
+//   inbound.cpp   UDP to TAP, and on to other peers
 //   trains.cpp    super-packets that go whole, both ways
 //   control.cpp   heartbeats and handshakes
 #pragma once
@@ -15,6 +15,7 @@
 #include "overlay-net/sleeve/frame.h"
 #include "overlay-net/sleeve/peers.h"
 #include "overlay-net/sleeve/reassembly.h"
+#include "overlay-net/sleeve/tap.h"
 
 namespace lab::overlay {
 
@@ -43,13 +44,13 @@ class Sleeve::Loop {
   void run();
   void look_on(TimePoint until_at_most);
   void wake();
-  void remake_tun();
+  void remake_tap();
   bool encrypts() const { return options.authenticator != nullptr; }
   bool hears(const PeerState& p, TimePoint now) const;
   std::size_t overhead() const { return wire::kHead + (encrypts() ? wire::kTag : 0); }
 
   // outbound.cpp
-  bool pump_tun();
+  bool pump_tap();
   void send_frame(const Frame& frame);
   void send_fragments(PeerState& peer, const Frame& frame, unsigned room);
   void emit(PeerState& peer, Session* session, wire::Head head, ConstBytes a, Bytes b);
@@ -88,7 +89,7 @@ class Sleeve::Loop {
   void send_control(PeerState& peer, Session* session, wire::Kind kind, ConstBytes text, std::uint8_t key = 0);
   void set_problem(PeerState& peer, std::string problem);
 
-  int tun_ = -1, udp_ = -1, wake_ = -1;
+  int tap_ = -1, udp_ = -1, wake_ = -1;
   std::thread thread_;
   std::atomic<bool> stop_ = false;
   std::atomic<int> waiting_ = 0;
@@ -98,7 +99,7 @@ class Sleeve::Loop {
   SleeveCounters counters_;
   std::unique_ptr<SendBatch> out_, on_;  // of our own; for others
   std::unique_ptr<ReceiveBatch> in_;
-  std::unique_ptr<std::uint8_t[]> frames_, made_;  // read from the TUN; heads and sealed datagrams
+  std::unique_ptr<std::uint8_t[]> frames_, made_;  // read from the TAP; heads and sealed datagrams
   std::size_t made_used_ = 0;
   Coalescer joined_;
   Reassembly fragments_;
@@ -119,7 +120,7 @@ class Sleeve::Loop {
   TimePoint next_tick_{};
   BusyPoll busy_poll_;
   std::string note_;     // told to all peers
-  std::string stopped_;  // why there is no TUN device any more; "" while there is
+  std::string stopped_;  // why there is no TAP device any more; "" while there is
 };
 
 }  // namespace lab::overlay

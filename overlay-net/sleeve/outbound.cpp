@@ -1,6 +1,4 @@
-// From the TUN device to the peers.
-#include <unistd.h>
-
+// From the TAP device to the peers.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -13,12 +11,12 @@ using wire::Head;
 using wire::Kind;
 
 // Reads until the frame buffer is full or nothing is left. True when anything came.
-bool Sleeve::Loop::pump_tun() {
+bool Sleeve::Loop::pump_tap() {
   std::size_t used = 0;
   for (int i = 0; i < 128 && used + kMaxFrame <= kFrameBytes; ++i) {
-    const auto n = ::read(tun_, &frames_[used], kMaxFrame);
-    if (n <= 0) break;
-    Bytes bytes(&frames_[used], static_cast<std::size_t>(n));
+    const auto n = read_frame(tap_, {&frames_[used], kMaxFrame});
+    if (n == 0) break;
+    Bytes bytes(&frames_[used], n);
     used += (bytes.size() + 63) / 64 * 64;
     if (auto frame = parse(bytes)) {
       send_frame(*frame);

@@ -1,9 +1,9 @@
 // Sleeve: the user-space path between nodes, for peers that the kernel's VXLAN does not reach, and for encryption where
 // the kernel has none. Named after Weave's.
 //
-//   TUN device - cut - [seal] - UDP 6783 - [other peers on the way] - [open] - join - TUN device
+//   TAP device - cut - [seal] - UDP 6783 - [other peers on the way] - [open] - join - TAP device
 //
-// Packets that the kernel routes to the TUN device go to the peer whose pod range holds their destination. A TCP
+// Packets that the kernel routes to the TAP device go to the peer whose pod range holds their destination. A TCP
 // super-packet is cut into what the path really carries and joined again on the other side (where hardly anything is
 // lost it goes whole, in pieces that make sense together alone), so a path that carries less
 // than the pods' MTU is no harm to them. Peers that cannot be reached directly are reached through another one
@@ -26,10 +26,11 @@
 #include "base/result.h"
 #include "overlay-net/crypto/handshake.h"
 #include "overlay-net/mesh/gossip.h"
-#include "overlay-net/sleeve/tun.h"
 #include "overlay-net/sleeve/wire.h"
 
 namespace lab::overlay {
+
+inline constexpr const char* kSleeveDevice = "lab-sleeve";
 
 struct SleeveOptions {
   PeerName self;
@@ -75,13 +76,13 @@ struct SleeveCounters {
   std::uint64_t foreign = 0;                           // packets whose source is not in the sender's range
   std::uint64_t no_session = 0;                        // to send before keys were agreed upon
   std::uint64_t expired = 0;                           // too many hops
-  std::uint64_t unreadable = 0;                        // from the TUN: no IPv4, or for nobody
+  std::uint64_t unreadable = 0;                        // from the TAP: no IPv4, or for nobody
   std::uint64_t undelivered = 0;                       // the kernel did not take them
 };
 
 class Sleeve {
  public:
-  // Fails when the TUN device or the port cannot be had.
+  // Fails when the TAP device or the port cannot be had.
   static Result<std::unique_ptr<Sleeve>> start(SleeveOptions options);
   ~Sleeve();
 

@@ -1,7 +1,5 @@
-// TCP super-packets that go whole: out of the TUN, sealed once, in pieces over the wire, and into the other TUN as they
+// TCP super-packets that go whole: out of the TAP, sealed once, in pieces over the wire, and into the other TAP as they
 // were. What comes in one go is opened straight from the receive buffers.
-#include <sys/uio.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -166,9 +164,9 @@ void Sleeve::Loop::deliver_whole(PeerState& peer, const TrainHead& shape, std::s
   ++counters_.trains_received;
   peer.bytes_received += shape.size;
   write_joined();  // what came before goes before
-  vectors_.assign(1, {&whole->head, sizeof whole->head});
+  vectors_.clear();
   for (const auto& piece : pieces) vectors_.push_back({piece.data(), piece.size()});
-  if (::writev(tun_, vectors_.data(), static_cast<int>(vectors_.size())) < 0) ++counters_.undelivered;
+  if (!write_frame(tap_, whole->head, vectors_)) ++counters_.undelivered;
 }
 
 // Where a datagram is lost now and then, whole trains would be lost with it: then packets go one by one for a while,

@@ -52,6 +52,18 @@ bool SendBatch::joins(const Message& m, const sockaddr_in& to, std::size_t size)
          m.to.sin_addr.s_addr == to.sin_addr.s_addr && m.to.sin_port == to.sin_port;
 }
 
+// What lies behind the one before is one part with it: the kernel takes its time over each.
+void SendBatch::append(const Message& m, iovec part) {
+  if (vectors_used_ > m.first) {
+    auto& last = vectors_[vectors_used_ - 1];
+    if (static_cast<std::uint8_t*>(last.iov_base) + last.iov_len == part.iov_base) {
+      last.iov_len += part.iov_len;
+      return;
+    }
+  }
+  vectors_[vectors_used_++] = part;
+}
+
 void SendBatch::add(const sockaddr_in& to, iovec a, iovec b) {
   const std::size_t size = a.iov_len + b.iov_len;
   if (vectors_used_ + 2 > kVectors) flush();
@@ -60,8 +72,8 @@ void SendBatch::add(const sockaddr_in& to, iovec a, iovec b) {
     messages_[used_++] = {.to = to, .first = vectors_used_, .segment = size};
   }
   auto& m = messages_[used_ - 1];
-  vectors_[vectors_used_++] = a;
-  if (b.iov_len) vectors_[vectors_used_++] = b;
+  append(m, a);
+  if (b.iov_len) append(m, b);
   m.vectors = vectors_used_ - m.first;
   m.bytes += size;
   ++m.count;
@@ -75,14 +87,24 @@ bool SendBatch::wait_for_room() {
 
 // Where a device cannot cut messages itself (EIO: no checksum offload), each datagram goes alone.
 void SendBatch::send_one_by_one(const Message& m) {
-  std::size_t at = m.first;
+  std::size_t at = m.first, taken = 0;  // of vectors_[at]
+  std::vector<iovec> parts;
   for (std::size_t i = 0; i < m.count; ++i) {
-    const std::size_t want = std::min(m.segment, m.bytes - i * m.segment);
+    std::size_t want = std::min(m.segment, m.bytes - i * m.segment);
+    parts.clear();
+    while (want) {
+      const auto& v = vectors_[at];
+      const std::size_t n = std::min(want, v.iov_len - taken);
+      parts.push_back({static_cast<std::uint8_t*>(v.iov_base) + taken, n});
+      want -= n;
+      taken += n;
+      if (taken == v.iov_len) ++at, taken = 0;
+    }
     msghdr h{};
     h.msg_name = const_cast<sockaddr_in*>(&m.to);
     h.msg_namelen = sizeof m.to;
-    h.msg_iov = &vectors_[at];
-    for (std::size_t have = 0; have < want; ++at, ++h.msg_iovlen) have += vectors_[at].iov_len;
+    h.msg_iov = parts.data();
+    h.msg_iovlen = parts.size();
     if (::sendmsg(fd_, &h, MSG_DONTWAIT) < 0 && !(errno == EAGAIN && wait_for_room() && ::sendmsg(fd_, &h, 0) >= 0)) {
       ++lost_;
     }

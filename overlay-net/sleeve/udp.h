@@ -44,6 +44,7 @@ class SendBatch {
     bool closed = false;  // the last datagram was a smaller one
   };
   bool joins(const Message& m, const sockaddr_in& to, std::size_t size) const;
+  void append(const Message& m, iovec part);
   void send_one_by_one(const Message& m);
   bool wait_for_room();
 

@@ -96,8 +96,13 @@ Sleeves make_sleeved(test::Sandbox& box, const std::string& prefix, const std::s
     for (int k = 1; k <= nodes; ++k) {
       if (k == i) continue;
       peers.push_back({id(k), std::to_string(k), underlay(k), {range(k)}});
-      must(netlink.replace_route({.destination = range(k), .link = tun}));
+      must(netlink.replace_route(
+          {.destination = range(k), .gateway = vtep_address(range(k)), .link = tun, .onlink = true}));
     }
+    must(in_netns(ns, []() -> Result<void> {
+      LAB_TRY(auto flows, FlowCache::open());
+      return flows.attach({kSleeveDevice}, "lab0");
+    }));
     out.back()->set_peers(std::move(peers));
     if (hop && i < 3) out.back()->set_next_hops({{id(3 - i), id(3)}});
   }
