@@ -1,5 +1,6 @@
 // Admission webhooks: real HTTPS servers, asked by a real API server.
 #include <algorithm>
+#include <atomic>
 #include <thread>
 
 #include "webhook_server.h"
@@ -127,6 +128,9 @@ TEST_F(WebhookTest, WhatIsAddedGetsItsDefaultsAndIsValidated) {
   EXPECT_EQ(json::list(added[0], "volumeMounts"),
             json::list(made, "spec", "containers").at(0).at("volumeMounts").as_array())
       << "the server's plugins ran again";
+  // ... and added what they add once.
+  EXPECT_EQ(json::list(made, "spec", "tolerations").size(), 2u);
+  EXPECT_EQ(json::list(made, "spec", "volumes").size(), 1u);
 }
 
 TEST_F(WebhookTest, FailuresAreFatalOrIgnoredAsThePolicySays) {
@@ -328,6 +332,29 @@ TEST_F(WebhookTest, AServiceIsDialledAtItsEndpoints) {
        *json::parse(R"({"metadata":{"name":"hook"},"spec":{"type":"ExternalName","externalName":"localhost"}})"));
   EXPECT_EQ(message(post(kConfigMaps, named("a"))),
             "admission webhook \"svc.example.com\" denied the request: not here");
+}
+
+TEST_F(WebhookTest, ManyWritersAreAnsweredWhileConfigurationsComeAndGo) {
+  make(mutating_, configuration("data", "/data", R"("CREATE","UPDATE")", R"("configmaps")"));
+  make(validating_, configuration("see", "/see", R"("*")", R"("configmaps")"));
+  std::atomic<int> mutated{0};
+  std::vector<std::thread> writers;
+  for (int w = 0; w < 4; ++w)
+    writers.emplace_back([&, w] {
+      for (int i = 0; i < 15; ++i) {
+        const auto name = "w" + std::to_string(w) + "-" + std::to_string(i);
+        auto made = post(kConfigMaps, named(name));
+        mutated += made.status == 201 && json::str(made.body, "data", "mutated") == "yes";
+        EXPECT_EQ(put(kConfigMaps + "/" + name, config_map(name, "2")).status, 200);
+        EXPECT_EQ(remove(kConfigMaps + "/" + name).status, 200);
+      }
+    });
+  for (int i = 0; i < 10; ++i) {
+    make(validating_, configuration("more", "/see", R"("*")", R"("configmaps")"));
+    EXPECT_EQ(remove(validating_ + "/more").status, 200);
+  }
+  for (auto& writer : writers) writer.join();
+  EXPECT_EQ(mutated, 60);
 }
 
 TEST_F(WebhookTest, WrongConfigurationsAreRefusedInKubernetesWords) {
