@@ -89,7 +89,7 @@ def a_switch_that_is_killed_is_completed(lab):
                              stdout=subprocess.PIPE, text=True)
     pid = child.stdout.readline().strip()
     child.stdout.readline()  # its first word: it has begun
-    time.sleep(0.1)
+    time.sleep(0.03)
     _sh(lab, "node1", f"kill -9 {pid}", check=False)
     child.wait(timeout=30)
     out = _sh(lab, "node1", "lab certs rotate-sa-key switch")
@@ -125,6 +125,9 @@ def the_front_proxys_ca(lab):
     _sh(lab, "node1", "openssl verify -CAfile /etc/kubernetes/pki/front-proxy-ca.crt /etc/kubernetes/pki/front-proxy-client.crt")
     after = _sh(lab, "node1", "cat /etc/kubernetes/pki/front-proxy-ca.crt; cat /etc/kubernetes/pki/ca.crt")
     check(after != before and after.count("BEGIN") == 2 and after.split("-----END")[1] == before.split("-----END")[1], "which CA was replaced")
+    # From here aggregated API servers take it.
+    shown = lab.get("configmap", "extension-apiserver-authentication", "-n", "kube-system")["data"]["requestheader-client-ca-file"]
+    check(shown == _sh(lab, "node1", "cat /etc/kubernetes/pki/front-proxy-ca.crt"), shown)
     done = _sh(lab, "node1", "lab certs rotate-ca prepare --ca etcd-ca", check=False)
     check(done.returncode == 1 and "there is no /etc/kubernetes/pki/etcd/ca.crt" in done.stderr, done.stderr)
 
