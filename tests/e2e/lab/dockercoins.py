@@ -1,12 +1,17 @@
 #!/usr/bin/python3
 """The lesson of dockercoins on a three-node lab: it mines, the counts agree, rng is the bottleneck, a DaemonSet lifts it."""
+import base64
+import json
 import os
 import re
+import ssl
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
 from labtest import Failed, Lab, check, main, needed, wait_for  # noqa: E402
+from websocket import WebSocket  # noqa: E402
 
 RNG_DAEMONSET = """
 apiVersion: apps/v1
@@ -90,6 +95,33 @@ def names_resolve_and_services_answer_in_pods(lab):
     check("HASHER running on" in out, out)
 
 
+def logs_and_exec_over_websocket(lab):
+    """As clients without kubectl ask for them: the log as binary messages, exec with a channel before each message."""
+    config = json.loads(lab.kubectl("config", "view", "--raw", "-o", "json"))
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    with tempfile.NamedTemporaryFile() as pem:
+        pem.write(base64.b64decode(user["client-certificate-data"]) + b"\n" + base64.b64decode(user["client-key-data"]))
+        pem.flush()
+        tls.load_cert_chain(pem.name)
+    host, port = re.match(r"https://(.*):(\d+)$", cluster["server"]).groups()
+    pod = lab.get("pods", "-l", "app=redis")["items"][0]["metadata"]["name"]
+
+    def messages(path, protocol):
+        socket = WebSocket(host, int(port), f"/api/v1/namespaces/default/pods/{pod}/{path}", {"Sec-WebSocket-Protocol": protocol},
+                           tls=tls)
+        out = []
+        while (message := socket.receive()) is not None:
+            out.append(message)
+        return out
+    log = lab.kubectl("logs", pod, "--tail=3")
+    check(b"".join(messages("log?tailLines=3", "binary.k8s.io")).decode() == log, "the log is another one")
+    check(base64.b64decode("".join(messages("log?tailLines=1", "base64.binary.k8s.io"))).decode() == log.splitlines(True)[-1],
+          "the log in base64 is another one")
+    said = messages("exec?stdout=1&stderr=1&command=redis-cli&command=PING", "channel.k8s.io")
+    check(b"".join(m[1:] for m in said if m[:1] == b"\x01") == b"PONG\n", f"exec said {said}")
+
+
 def stop_and_start_lose_nothing(lab):
     lab.kubectl("create", "configmap", "kept", "--from-literal=a=1")
     lab.cmd("stop")
@@ -102,4 +134,4 @@ def stop_and_start_lose_nothing(lab):
 if __name__ == "__main__":
     main([three_nodes_ready, five_deployments_available_on_two_nodes, counts_agree, ten_workers_meet_the_bottleneck,
           daemonset_of_rng_lifts_it, rolling_update_and_undo_keep_mining, names_resolve_and_services_answer_in_pods,
-          stop_and_start_lose_nothing], Lab(3))
+          logs_and_exec_over_websocket, stop_and_start_lose_nothing], Lab(3))
