@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/netlink/qdisc.h"
+
 namespace lab::overlay {
 namespace {
 
@@ -53,6 +55,9 @@ Result<Wired> wire_pod(const Sandbox& sandbox, const PodNetwork& network) {
        .peer = {.name = sandbox.ifname, .mtu = network.mtu, .mac = out.pod_mac},
        .peer_ns = ns}));
   LAB_TRY(auto port, here.link(out.host_device));
+  // Where the flow cache hangs its programs, later: making it then would cost the pod a packet. A kernel without it has
+  // no flow cache either.
+  (void)ensure_clsact(port.index);
   // A pod may be led back to itself by a service.
   LAB_CHECK(here.set_hairpin(port.index, true));
   LAB_CHECK(configure_inside(inside, sandbox.ifname, network));

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/netlink/conntrack.h"
+#include "base/netlink/qdisc.h"
 #include "base/netlink/sysctl.h"
 #include "base/nft/nft.h"
 #include "tests/netns/support/sandbox.h"
@@ -34,6 +35,16 @@ TEST_F(NetlinkTest, NamespacesAreMadeOnceAndLeaveNothing) {
   box.remove("a");
   EXPECT_FALSE(NetNs::open(box.path("a")));
   EXPECT_TRUE(NetNs::remove(box.path("a")));
+}
+
+TEST_F(NetlinkTest, ClsactIsMadeOnce) {
+  box.add("x");
+  auto x = must(Netlink::open_in(box.ns("x")));
+  must(x.create_veth({.here = {.name = "a"}, .peer = {.name = "b"}}));
+  const int index = must(x.link("a")).index;
+  for (int i = 0; i < 2; ++i) must(in_netns(box.ns("x"), [&] { return ensure_clsact(index); }));
+  EXPECT_NE(box.sh("x", "tc qdisc show dev a").out.find("clsact"), std::string::npos);
+  EXPECT_EQ(in_netns(box.ns("x"), [&] { return ensure_clsact(index + 100); }).error().sys_errno, ENODEV);
 }
 
 TEST_F(NetlinkTest, BridgeVethAndAddressesCarryTraffic) {
