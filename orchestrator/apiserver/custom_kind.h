@@ -14,12 +14,12 @@
 namespace lab::apiserver {
 
 struct CustomKind : api::Kind {
-  json::Value object_schema;              // openAPIV3Schema; null: anything goes
-  bool has_defaults = false;              // the schema has some: what is stored may lack what a read shows
+  json::Value object_schema;  // openAPIV3Schema; null: anything goes
+  bool has_defaults = false;  // the schema has some: what is stored may lack what a read shows
   // spec.conversion of a definition with several versions: null where versions differ in their name alone.
   std::shared_ptr<const webhooks::ClientConfig> conversion;
-  std::string review_version;  // of ConversionReview
-  std::size_t versions = 1;    // that the definition has, or has stored
+  std::string review_version;             // of ConversionReview
+  std::size_t versions = 1;               // that the definition has, or has stored
   std::vector<api::Column> columns;       // name and additionalPrinterColumns (AGE where there are none)
   std::vector<std::string> column_paths;  // JSON path of each column after the name
 };

@@ -269,8 +269,8 @@ Task<Reply> NodeProxy::serve(RequestContext& request, const api::Kind& kind) {
     http::Response moved;
     moved.status = 301;
     auto query = request.request.raw_query();
-    moved.headers.set("Location", std::string(request.request.path()) + "/" +
-                                      (query.empty() ? "" : "?" + std::string(query)));
+    moved.headers.set("Location",
+                      std::string(request.request.path()) + "/" + (query.empty() ? "" : "?" + std::string(query)));
     co_return moved;
   }
   if (!proxy && request.info.subresource != "log") {

@@ -82,9 +82,9 @@ std::string_view qos_class(const Value& pod) {
 // The class decides where the pod's cgroup is: no resize may change it.
 std::vector<api::Finding> validate_resize(const WriteContext& ctx, const Value* old, const Value& pod) {
   if (ctx.subresource != "resize" || !old || qos_class(*old) == qos_class(pod)) return {};
-  return {{"spec", "FieldValueInvalid",
-           "Invalid value: \"" + std::string(qos_class(pod)) +
-               "\": Pod QOS Class may not change as a result of resizing"}};
+  return {
+      {"spec", "FieldValueInvalid",
+       "Invalid value: \"" + std::string(qos_class(pod)) + "\": Pod QOS Class may not change as a result of resizing"}};
 }
 
 Hooks pod_hooks() {
