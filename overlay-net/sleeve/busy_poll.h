@@ -13,7 +13,7 @@ namespace lab::overlay {
 
 class BusyPoll {
  public:
-  static constexpr std::chrono::microseconds kPatience{50};
+  static constexpr std::chrono::microseconds kPatience{20};
   static constexpr unsigned kMostCredit = 8, kTryEvery = 16;
 
   bool worthwhile() { return credit_ > 0 || ++asked_ % kTryEvery == 0; }
