@@ -169,18 +169,11 @@ Result<void> status(const Rotation& job) {
 
 Result<void> rotate(const Invocation& in) {
   Rotation job = rotation_of(in, "rotate-ca");
-  const std::string step = in.argument(0, "status");
-  if (step == "status") return status(job);
-  LAB_TRY(auto cluster, open_for(job));
-  if (step == "prepare") return prepare(job);
-  if (step == "switch") return change(job);
-  if (step == "finish") return end(job);
-  if (step != "all")
-    return fail(Code::kInvalid, "there is no step \"" + step + "\"", "prepare, switch, finish, all, or status");
-  LAB_CHECK(require_one_master(job, *cluster));
-  LAB_CHECK(prepare(job));
-  LAB_CHECK(change(job));
-  return end(job);
+  return take_step(job, in.argument(0, "status"),
+                   {.status = [&] { return status(job); },
+                    .prepare = [&] { return prepare(job); },
+                    .change = [&] { return change(job); },
+                    .end = [&] { return end(job); }});
 }
 
 int run(const Invocation& in) {

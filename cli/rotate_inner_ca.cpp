@@ -137,23 +137,21 @@ Result<void> status(const Inner& r) {
 Result<void> rotate(const Invocation& in) {
   Inner r = inner_of(in);
   LAB_CHECK(check_there(r));
-  const std::string step = in.argument(0, "status");
-  if (step == "status") return status(r);
-  LAB_TRY(auto cluster, open_for(r.job));
-  // One member may be away at a time: the others must be there before this one is restarted.
-  if (r.etcd()) LAB_CHECK(bootstrap::etcd::all_serve(r.places().pki));
-  if (step == "prepare") return prepare(r, *cluster);
-  if (step == "switch") return change(r, *cluster);
-  if (step == "finish") return end(r, *cluster);
-  if (step != "all")
-    return fail(Code::kInvalid, "there is no step \"" + step + "\"", "prepare, switch, finish, all, or status");
-  LAB_CHECK(require_one_master(r.job, *cluster));
-  LAB_CHECK(prepare(r, *cluster));
-  // Each step has restarted the server that the connection led to.
-  LAB_TRY(cluster, Cluster::open(r.job.kubeconfig));
-  LAB_CHECK(change(r, *cluster));
-  LAB_TRY(cluster, Cluster::open(r.job.kubeconfig));
-  return end(r, *cluster);
+  // Each step restarts the server that a connection leads to.
+  const auto connected = [&](Result<void> (*step)(const Inner&, Cluster&)) -> Result<void> {
+    LAB_TRY(auto cluster, Cluster::open(r.job.kubeconfig));
+    return step(r, *cluster);
+  };
+  return take_step(r.job, in.argument(0, "status"),
+                   {.status = [&] { return status(r); },
+                    .prepare = [&] { return connected(prepare); },
+                    .change = [&] { return connected(change); },
+                    .end = [&] { return connected(end); },
+                    // One member may be away at a time: the others must be there before this one is restarted.
+                    .may_begin = [&]() -> Result<void> {
+                      if (!r.etcd()) return {};
+                      return bootstrap::etcd::all_serve(r.places().pki);
+                    }});
 }
 
 }  // namespace

@@ -102,6 +102,21 @@ Result<void> require_one_master(const Rotation& job, Cluster& cluster) {
               "run " + job.run("prepare") + " on every master, then switch on every one, then finish");
 }
 
+Result<void> take_step(Rotation& job, const std::string& step, const RotationSteps& steps) {
+  if (step == "status") return steps.status();
+  LAB_TRY(auto cluster, open_for(job));
+  if (steps.may_begin) LAB_CHECK(steps.may_begin());
+  if (step == "prepare") return steps.prepare();
+  if (step == "switch") return steps.change();
+  if (step == "finish") return steps.end();
+  if (step != "all")
+    return fail(Code::kInvalid, "there is no step \"" + step + "\"", "prepare, switch, finish, all, or status");
+  LAB_CHECK(require_one_master(job, *cluster));
+  LAB_CHECK(steps.prepare());
+  LAB_CHECK(steps.change());
+  return steps.end();
+}
+
 Result<void> drop_uploaded_certificates(const Rotation& job, Cluster& cluster) {
   auto gone = cluster.remove(res::secrets, "kube-system", "kubeadm-certs");
   if (!gone && gone.error().code != Code::kNotFound) return gone;

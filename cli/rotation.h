@@ -2,6 +2,7 @@
 // master's files; here the API server is restarted with them, and of several masters each is waited for.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -29,6 +30,13 @@ Rotation rotation_of(const Invocation& in, std::string command);
 // Waits for the API server, which a run that was killed may have left on its way up; what was asked for at init holds
 // for what is made now, too.
 Result<std::unique_ptr<bootstrap::Cluster>> open_for(Rotation& job);
+
+// What each step does; `may_begin`, if there is one, is asked before any but status.
+struct RotationSteps {
+  std::function<Result<void>()> status, prepare, change, end, may_begin;
+};
+// The step that was asked for: prepare, switch, finish, `all` three of them on a cluster of one master, or status.
+Result<void> take_step(Rotation& job, const std::string& step, const RotationSteps& steps);
 
 // The API server reads its files at its start, and what it signs requests with.
 Result<void> restart_server(const Rotation& job);
