@@ -127,21 +127,9 @@ Result<void> end(const Rotation& job) {
   return {};
 }
 
-const char* step_text(CaStep step) {
-  switch (step) {
-    case CaStep::kNone:
-      return "none is under way";
-    case CaStep::kPrepared:
-      return "prepared: both CAs are trusted, the old one signs. Next: lab certs rotate-ca switch";
-    case CaStep::kSwitched:
-      return "switched: both CAs are trusted, the new one signs. Next: lab certs rotate-ca finish";
-  }
-  return "";
-}
-
 Result<void> status(const Rotation& job) {
   LAB_TRY(auto now, certs::ca_rotation(job.how.places));
-  std::printf("Rotation of the CA: %s\n", step_text(now.step));
+  std::printf("Rotation of the CA: %s\n", standing(job, now.step, "both CAs are trusted").c_str());
   if (!now.old_pin.empty()) std::printf("  old CA  %s\n  new CA  %s\n", now.old_pin.c_str(), now.new_pin.c_str());
   LAB_TRY(auto cluster, Cluster::open(job.kubeconfig));
   LAB_TRY(auto nodes, ask_nodes(*cluster, false));

@@ -102,21 +102,9 @@ Result<void> end(const Inner& r, Cluster& asked) {
   return {};
 }
 
-const char* step_text(CaStep step) {
-  switch (step) {
-    case CaStep::kNone:
-      return "none is under way";
-    case CaStep::kPrepared:
-      return "prepared: both CAs are trusted, the old one signs. Next: switch";
-    case CaStep::kSwitched:
-      return "switched: both CAs are trusted, the new one signs. Next: finish";
-  }
-  return "";
-}
-
 Result<void> status(const Inner& r) {
   LAB_TRY(auto now, certs::ca_rotation(r.places(), r.path));
-  std::printf("Rotation of %s: %s\n", r.what.c_str(), step_text(now.step));
+  std::printf("Rotation of %s: %s\n", r.what.c_str(), standing(r.job, now.step, "both CAs are trusted").c_str());
   if (!now.old_pin.empty()) std::printf("  old CA  %s\n  new CA  %s\n", now.old_pin.c_str(), now.new_pin.c_str());
   LAB_TRY(auto cluster, Cluster::open(r.job.kubeconfig));
   LAB_TRY(auto nodes, ask_nodes(*cluster, false));

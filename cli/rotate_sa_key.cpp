@@ -210,21 +210,10 @@ Result<void> end(const Rotation& job) {
   return {};
 }
 
-const char* step_text(CaStep step) {
-  switch (step) {
-    case CaStep::kNone:
-      return "none is under way";
-    case CaStep::kPrepared:
-      return "prepared: tokens of both keys are accepted, the old one signs. Next: lab certs rotate-sa-key switch";
-    case CaStep::kSwitched:
-      return "switched: tokens of both keys are accepted, the new one signs. Next: lab certs rotate-sa-key finish";
-  }
-  return "";
-}
-
 Result<void> status(const Rotation& job) {
   LAB_TRY(auto now, certs::key_rotation(job.how.places));
-  std::printf("Rotation of the service accounts' key: %s\n", step_text(now.step));
+  std::printf("Rotation of the service accounts' key: %s\n",
+              standing(job, now.step, "tokens of both keys are accepted").c_str());
   if (now.old_id.empty())
     std::printf("  key      %s\n", now.signer.c_str());
   else

@@ -117,6 +117,18 @@ Result<void> take_step(Rotation& job, const std::string& step, const RotationSte
   return steps.end();
 }
 
+std::string standing(const Rotation& job, bootstrap::certs::CaStep step, const std::string& both) {
+  switch (step) {
+    case bootstrap::certs::CaStep::kNone:
+      return "none is under way";
+    case bootstrap::certs::CaStep::kPrepared:
+      return "prepared: " + both + ", the old one signs. Next: " + job.run("switch");
+    case bootstrap::certs::CaStep::kSwitched:
+      return "switched: " + both + ", the new one signs. Next: " + job.run("finish");
+  }
+  return "";
+}
+
 Result<void> drop_uploaded_certificates(const Rotation& job, Cluster& cluster) {
   auto gone = cluster.remove(res::secrets, "kube-system", "kubeadm-certs");
   if (!gone && gone.error().code != Code::kNotFound) return gone;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "bootstrap/certs/ca_rotation.h"
 #include "bootstrap/certs/certs.h"
 #include "bootstrap/common/cluster.h"
 #include "cli/command.h"
@@ -37,6 +38,9 @@ struct RotationSteps {
 };
 // The step that was asked for: prepare, switch, finish, `all` three of them on a cluster of one master, or status.
 Result<void> take_step(Rotation& job, const std::string& step, const RotationSteps& steps);
+
+// Where a rotation stands and what comes next, for status; `both` says what holds between its first step and its last.
+std::string standing(const Rotation& job, bootstrap::certs::CaStep step, const std::string& both);
 
 // The API server reads its files at its start, and what it signs requests with.
 Result<void> restart_server(const Rotation& job);
